@@ -1,0 +1,3 @@
+//! An XMLSocket server, client library and chat server.
+
+pub mod wire;

@@ -1,0 +1,3 @@
+//! The program `xmlsocket`.
+
+fn main() {}

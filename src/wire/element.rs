@@ -1,0 +1,182 @@
+//! Defines [`Element`], the builder of what is sent: the only place that escapes.
+//!
+//! Knows: escaping, which characters XML forbids, compact writing (old players take white space for content).
+//! Must not know: any vocabulary.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::document::Document;
+use super::frame::{Encode, Frame};
+
+/// An XML element to send. Written without declaration, indentation or newline.
+///
+/// ```
+/// use xmlsocket::wire::Element;
+/// let element = Element::new("message").attribute("room", "lobby").text("a < b");
+/// assert_eq!(element.to_string(), r#"<message room="lobby">a &lt; b</message>"#);
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Element {
+    name: Cow<'static, str>,
+    /// The start tag from after the name to before its end: written and escaped.
+    attributes: String,
+    /// The content, written and escaped.
+    content: String,
+}
+
+impl Element {
+    /// An empty element. `name` MUST be an XML name: it is written as it is.
+    #[must_use]
+    pub fn new(name: impl Into<Cow<'static, str>>) -> Element {
+        Element { name: name.into(), attributes: String::new(), content: String::new() }
+    }
+
+    /// Adds an attribute. `name` MUST be an XML name that the element does not have yet; the value may be any text.
+    #[must_use]
+    pub fn attribute(mut self, name: &str, value: impl fmt::Display) -> Element {
+        self.attributes.push(' ');
+        self.attributes.push_str(name);
+        self.attributes.push_str("=\"");
+        let _ = fmt::write(&mut Escape { out: &mut self.attributes, in_attribute: true }, format_args!("{value}"));
+        self.attributes.push('"');
+        self
+    }
+
+    /// Adds an attribute if there is a value.
+    #[must_use]
+    pub fn attribute_if_some(self, name: &str, value: Option<impl fmt::Display>) -> Element {
+        match value {
+            Some(value) => self.attribute(name, value),
+            None => self,
+        }
+    }
+
+    /// Appends text.
+    #[must_use]
+    pub fn text(mut self, text: impl fmt::Display) -> Element {
+        let _ = fmt::write(&mut Escape { out: &mut self.content, in_attribute: false }, format_args!("{text}"));
+        self
+    }
+
+    /// Appends a child element.
+    #[must_use]
+    pub fn child(mut self, child: &Element) -> Element {
+        child.write(&mut self.content);
+        self
+    }
+
+    /// Appends the content of `document`'s root exactly as it was sent, and declares on this element the namespaces
+    /// that the root declared, so that the content means the same here.
+    #[must_use]
+    pub fn content_of(mut self, document: &Document) -> Element {
+        for (prefix, address) in document.namespaces() {
+            let name = prefix.map_or(Cow::Borrowed("xmlns"), |prefix| Cow::Owned(format!("xmlns:{prefix}")));
+            self = self.attribute(&name, address);
+        }
+        self.content.push_str(document.content());
+        self
+    }
+
+    /// This element as a frame of its own.
+    #[must_use]
+    pub fn to_frame(&self) -> Frame {
+        let mut bytes = Vec::new();
+        self.encode(&mut bytes);
+        Frame::new(bytes).unwrap_or_default()
+    }
+
+    fn write(&self, out: &mut String) {
+        out.push('<');
+        out.push_str(&self.name);
+        out.push_str(&self.attributes);
+        if self.content.is_empty() {
+            out.push_str("/>");
+        } else {
+            out.push('>');
+            out.push_str(&self.content);
+            out.push_str("</");
+            out.push_str(&self.name);
+            out.push('>');
+        }
+    }
+}
+
+impl fmt::Display for Element {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        self.write(&mut text);
+        f.write_str(&text)
+    }
+}
+
+impl fmt::Debug for Element {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Encode for Element {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let mut text = String::with_capacity(2 * self.name.len() + self.attributes.len() + self.content.len() + 5);
+        self.write(&mut text);
+        out.extend_from_slice(text.as_bytes());
+    }
+}
+
+/// Appends what is written to it, escaped, and without the characters that XML 1.0 forbids (a zero byte among them).
+struct Escape<'out> {
+    out: &'out mut String,
+    /// Whether quotes and white space must survive an attribute's normalisation (XML 1.0 §3.3.3).
+    in_attribute: bool,
+}
+
+impl fmt::Write for Escape<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut done = 0;
+        for (at, c) in text.char_indices() {
+            let replacement = match c {
+                '&' => "&amp;",
+                '<' => "&lt;",
+                '>' => "&gt;",
+                '\r' => "&#13;",
+                '"' if self.in_attribute => "&quot;",
+                '\n' if self.in_attribute => "&#10;",
+                '\t' if self.in_attribute => "&#9;",
+                '\t' | '\n' | ' '..='\u{fffd}' | '\u{10000}'.. => continue,
+                _ => "",
+            };
+            self.out.push_str(&text[done..at]);
+            self.out.push_str(replacement);
+            done = at + c.len_utf8();
+        }
+        self.out.push_str(&text[done..]);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_what_must_be_and_drops_what_xml_forbids() {
+        let nasty = "a<b>&\"'\r\n\t\u{0}\u{1}\u{b}\u{1f}\u{fffe}\u{ffff}\u{d7ff}\u{10ffff}é";
+        let element = Element::new("e").attribute("a", nasty).text(nasty);
+        let text = element.to_string();
+        assert_eq!(
+            text,
+            "<e a=\"a&lt;b&gt;&amp;&quot;'&#13;&#10;&#9;\u{d7ff}\u{10ffff}é\">a&lt;b&gt;&amp;\"'&#13;\n\t\u{d7ff}\u{10ffff}é</e>"
+        );
+        let parsed = roxmltree::Document::parse(&text).expect("what we write is well-formed");
+        let kept = "a<b>&\"'\r\n\t\u{d7ff}\u{10ffff}é";
+        assert_eq!(parsed.root_element().attribute("a"), Some(kept));
+        assert_eq!(parsed.root_element().text(), Some(kept));
+    }
+
+    #[test]
+    fn a_child_is_written_in_place() {
+        let rooms = Element::new("rooms").child(&Element::new("room").attribute("name", "a")).text("&");
+        assert_eq!(rooms.to_string(), r#"<rooms><room name="a"/>&amp;</rooms>"#);
+    }
+}

@@ -1,0 +1,202 @@
+//! Defines [`Frame`], the unit of the wire: any bytes up to a zero byte. The zero byte is written and read here only.
+//!
+//! Knows: `BufRead::read_until`, the length limit, what an unterminated tail means.
+//! Must not know: XML (framing never depends on parsing), sockets, threads, time.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io::{self, BufRead, Read};
+use std::str::Utf8Error;
+
+/// The byte that ends every frame on the wire.
+pub const NUL: u8 = 0;
+
+/// The content of one frame: raw bytes without the zero byte that ended them. May be empty: Flash delivers empty
+/// frames, and they count as a sign of life.
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
+pub struct Frame(Vec<u8>);
+
+impl Frame {
+    /// Makes a frame of `bytes`.
+    ///
+    /// # Errors
+    /// Gives the bytes back when they hold a zero byte, which would make two frames of one.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Result<Frame, NulInFrame> {
+        let bytes = bytes.into();
+        if memchr::memchr(NUL, &bytes).is_some() { Err(NulInFrame(bytes)) } else { Ok(Frame(bytes)) }
+    }
+
+    /// The raw bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The bytes as text, strictly.
+    ///
+    /// # Errors
+    /// When the bytes are not UTF-8 (old players can be set to the system's code page).
+    pub fn text(&self) -> Result<&str, Utf8Error> {
+        str::from_utf8(&self.0)
+    }
+
+    /// The bytes as text, each invalid sequence replaced by U+FFFD, as players decode them.
+    #[must_use]
+    pub fn lossy(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.0)
+    }
+
+    /// The number of bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no byte before the zero byte.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The raw bytes, owned.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Frame({:?})", self.lossy())
+    }
+}
+
+impl TryFrom<&str> for Frame {
+    type Error = NulInFrame;
+
+    fn try_from(text: &str) -> Result<Frame, NulInFrame> {
+        Frame::new(text)
+    }
+}
+
+/// Bytes that cannot be one frame, because a zero byte is among them; holds them unchanged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NulInFrame(pub Vec<u8>);
+
+impl fmt::Display for NulInFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a frame cannot hold a zero byte: it would end the frame early")
+    }
+}
+
+impl std::error::Error for NulInFrame {}
+
+/// What can be sent as one frame: a [`Frame`], an [`Element`](super::Element), or a type of yours.
+pub trait Encode {
+    /// Appends the frame's content to `out`. MUST NOT append a zero byte, and MUST NOT touch what `out` holds already.
+    fn encode(&self, out: &mut Vec<u8>);
+}
+
+impl Encode for Frame {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+    }
+}
+
+/// Appends `content` and the zero byte that ends it to `out`, so that both leave in one write.
+pub fn write_frame(content: &(impl Encode + ?Sized), out: &mut Vec<u8>) {
+    let start = out.len();
+    content.encode(out);
+    debug_assert!(memchr::memchr(NUL, &out[start..]).is_none(), "Encode wrote a zero byte");
+    out.push(NUL);
+}
+
+/// Reads frames from a byte stream, bounded in length, in whatever pieces the stream arrives.
+pub struct FrameReader<R> {
+    /// Where the bytes come from.
+    reader: R,
+    /// The longest frame that is accepted, its zero byte not counted.
+    frame_bytes_max: usize,
+    /// The frame that has begun and not ended. Kept when reading fails, so that a caller with a timeout can go on.
+    partial: Vec<u8>,
+}
+
+impl<R: BufRead> FrameReader<R> {
+    /// A reader of frames of at most `frame_bytes_max` bytes, the zero byte not counted.
+    pub fn new(reader: R, frame_bytes_max: usize) -> FrameReader<R> {
+        FrameReader { reader, frame_bytes_max, partial: Vec::new() }
+    }
+
+    /// Reads the next frame. `None` is the end of the stream; bytes after the last zero byte were never a frame
+    /// and are dropped, as players drop them.
+    ///
+    /// # Errors
+    /// [`FrameError::TooLong`] as soon as one byte too many has arrived, without waiting for a zero byte. An
+    /// I/O error is handed on unchanged; after one that is temporary (a read timeout) `read` may be called again.
+    pub fn read(&mut self) -> Result<Option<Frame>, FrameError> {
+        let room = (self.frame_bytes_max + 1).saturating_sub(self.partial.len());
+        self.reader.by_ref().take(room as u64).read_until(NUL, &mut self.partial)?;
+        if self.partial.last() == Some(&NUL) {
+            self.partial.pop();
+            Ok(Some(Frame(std::mem::take(&mut self.partial))))
+        } else if self.partial.len() > self.frame_bytes_max {
+            Err(FrameError::TooLong { frame_bytes_max: self.frame_bytes_max })
+        } else {
+            self.partial.clear();
+            Ok(None)
+        }
+    }
+
+    /// The frame that has begun and not ended: what was read of it when [`read`](FrameReader::read) failed.
+    #[must_use]
+    pub fn partial(&self) -> &[u8] {
+        &self.partial
+    }
+
+    /// The stream that frames are read from.
+    pub fn reader(&self) -> &R {
+        &self.reader
+    }
+
+    /// The stream that frames are read from. Reading from it directly loses frames.
+    pub fn reader_mut(&mut self) -> &mut R {
+        &mut self.reader
+    }
+}
+
+/// Why no frame could be read.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// The peer sent more bytes than a frame may have, without a zero byte: its fault, or not an XMLSocket at all.
+    TooLong {
+        /// The limit that was exceeded.
+        frame_bytes_max: usize,
+    },
+    /// The stream failed; nobody's fault, or a deadline of the caller's.
+    Io(io::Error),
+}
+
+impl From<io::Error> for FrameError {
+    fn from(error: io::Error) -> FrameError {
+        FrameError::Io(error)
+    }
+}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FrameError::TooLong { frame_bytes_max } => write!(f, "no zero byte within {frame_bytes_max} bytes"),
+            FrameError::Io(_) => f.write_str("the connection failed while a frame was read"),
+        }
+    }
+}
+
+impl std::error::Error for FrameError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            FrameError::TooLong { .. } => None,
+            FrameError::Io(error) => Some(error),
+        }
+    }
+}
