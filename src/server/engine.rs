@@ -1,0 +1,245 @@
+//! Defines the dispatcher's table of connections, and [`Context`], the application's hand on it.
+//!
+//! What an application sends is appended to one buffer, the batch, encoded once however many receive it; each
+//! receiver's slot notes which ranges of the buffer are its own. Frames in a row become one range, so that most
+//! clients get a batch as one piece. [`Engine::flush`] then offers each touched client its ranges, once.
+//!
+//! Knows: slots, ranges, outboxes. Must not know: threads, channels, what the application is.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::outbox::{Batch, Outbox, Pushed};
+use super::service::{CloseReason, ConnectionId, Now, Peer};
+use crate::wire::{Encode, write_frame};
+
+/// Bytes after which a batch is flushed even in the middle of an application's method.
+const BATCH_BYTES_MAX: usize = 1 << 20;
+
+/// Where a connection's bytes go at a flush.
+pub(super) enum Outlet {
+    /// To a client.
+    Outbox(Arc<Outbox>),
+    /// Into a buffer that a test reads ([`Stage`](super::Stage)).
+    Buffer(Vec<u8>),
+}
+
+/// A connection as the dispatcher knows it.
+pub(super) struct Slot {
+    /// Who is in this slot. Checked at each use, because slots are used again and ids are not.
+    pub(super) id: ConnectionId,
+    /// The range of the batch that was noted last; empty when this client has none yet.
+    last: Range<u32>,
+    /// The ranges noted before it.
+    earlier: Vec<Range<u32>>,
+    /// Set by the first `close`: nothing more is sent.
+    closing: bool,
+    /// Whether the application has been asked to ping it since its last sign of life.
+    pub(super) asked: bool,
+    /// What the application may know of it.
+    pub(super) peer: Peer,
+    /// Where its bytes go.
+    pub(super) outlet: Outlet,
+}
+
+/// All connections that the application knows of, and what is to be sent to them.
+pub(super) struct Engine {
+    slots: Vec<Option<Box<Slot>>>,
+    /// How many slots are taken.
+    connections: usize,
+    /// What has been sent since the last flush.
+    batch: Vec<u8>,
+    /// The slots that have ranges in `batch`.
+    touched: Vec<u32>,
+    /// Connections to close after the running method, in order.
+    closings: VecDeque<(ConnectionId, CloseReason)>,
+    /// Outboxes that need a catch-up writer.
+    behind: Vec<(ConnectionId, Arc<Outbox>)>,
+    /// The time of the event being handled.
+    pub(super) now: Now,
+}
+
+impl Engine {
+    pub(super) fn new(now: Now) -> Engine {
+        Engine {
+            slots: Vec::new(),
+            connections: 0,
+            batch: Vec::new(),
+            touched: Vec::new(),
+            closings: VecDeque::new(),
+            behind: Vec::new(),
+            now,
+        }
+    }
+
+    /// Takes a connection in.
+    pub(super) fn insert(&mut self, id: ConnectionId, peer: Peer, outlet: Outlet) {
+        let at = id.slot();
+        if self.slots.len() <= at {
+            self.slots.resize_with(at + 1, || None);
+        }
+        debug_assert!(self.slots[at].is_none(), "a slot is used again only after it was freed");
+        self.connections += 1;
+        let slot = Slot { id, last: 0..0, earlier: Vec::new(), closing: false, asked: false, peer, outlet };
+        self.slots[at] = Some(Box::new(slot));
+    }
+
+    /// Lets a connection go. What it was still to get has been flushed by the caller.
+    pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Box<Slot>> {
+        self.slot(id)?;
+        self.connections -= 1;
+        self.slots[id.slot()].take()
+    }
+
+    /// The connection, if it is (still) there.
+    pub(super) fn slot(&mut self, id: ConnectionId) -> Option<&mut Slot> {
+        self.slots.get_mut(id.slot())?.as_deref_mut().filter(|slot| slot.id == id)
+    }
+
+    /// All connections.
+    pub(super) fn slots(&mut self) -> impl Iterator<Item = &mut Slot> {
+        self.slots.iter_mut().filter_map(|slot| slot.as_deref_mut())
+    }
+
+    pub(super) fn close(&mut self, id: ConnectionId, reason: CloseReason) {
+        if let Some(slot) = self.slot(id)
+            && !slot.closing
+        {
+            slot.closing = true;
+            self.closings.push_back((id, reason));
+        }
+    }
+
+    /// The next connection that is to be closed.
+    pub(super) fn next_closing(&mut self) -> Option<(ConnectionId, CloseReason)> {
+        self.closings.pop_front()
+    }
+
+    /// The outboxes that fell behind at the last flushes.
+    pub(super) fn take_behind(&mut self) -> Vec<(ConnectionId, Arc<Outbox>)> {
+        std::mem::take(&mut self.behind)
+    }
+
+    /// Bytes waiting for the next flush.
+    pub(super) fn batch_len(&self) -> usize {
+        self.batch.len()
+    }
+
+    /// Encodes `frame` once and notes it for each of `to`.
+    pub(super) fn send_all(
+        &mut self,
+        to: impl IntoIterator<Item = ConnectionId>,
+        frame: &(impl Encode + ?Sized),
+    ) -> usize {
+        if self.batch.len() >= BATCH_BYTES_MAX {
+            self.flush();
+        }
+        let start = self.batch.len() as u32;
+        write_frame(frame, &mut self.batch);
+        let end = self.batch.len() as u32;
+        let mut receivers = 0;
+        for id in to {
+            let at = id.slot();
+            let Some(Some(slot)) = self.slots.get_mut(at) else { continue };
+            if slot.id != id || slot.closing {
+                continue;
+            }
+            receivers += 1;
+            if slot.last.is_empty() {
+                self.touched.push(at as u32);
+                slot.last = start..end;
+            } else if slot.last.end == start {
+                slot.last.end = end;
+            } else {
+                let before = std::mem::replace(&mut slot.last, start..end);
+                slot.earlier.push(before);
+            }
+        }
+        if receivers == 0 {
+            self.batch.truncate(start as usize);
+        }
+        receivers
+    }
+
+    /// Offers each touched client what was sent to it since the last flush, in one piece and without blocking.
+    pub(super) fn flush(&mut self) {
+        let batch = Batch::new(&self.batch);
+        let mut ranges = Vec::new();
+        let mut too_slow = Vec::new();
+        for at in self.touched.drain(..) {
+            let Some(Some(slot)) = self.slots.get_mut(at as usize) else { continue };
+            if slot.last.is_empty() {
+                continue;
+            }
+            ranges.clear();
+            ranges.append(&mut slot.earlier);
+            ranges.push(std::mem::take(&mut slot.last));
+            match &mut slot.outlet {
+                Outlet::Outbox(outbox) => match outbox.push(&batch, &ranges) {
+                    Pushed::Done => {}
+                    Pushed::FellBehind => self.behind.push((slot.id, Arc::clone(outbox))),
+                    Pushed::Overflow => too_slow.push(slot.id),
+                },
+                Outlet::Buffer(buffer) => {
+                    for range in &ranges {
+                        buffer.extend_from_slice(batch.bytes(range));
+                    }
+                }
+            }
+        }
+        self.batch.clear();
+        self.batch.shrink_to(BATCH_BYTES_MAX);
+        for id in too_slow {
+            self.close(id, CloseReason::TooSlow);
+        }
+    }
+}
+
+/// What an application does to its connections, and what it may know of them. Lives for one event.
+pub struct Context<'engine> {
+    engine: &'engine mut Engine,
+}
+
+impl<'engine> Context<'engine> {
+    pub(super) fn new(engine: &'engine mut Engine) -> Context<'engine> {
+        Context { engine }
+    }
+
+    /// Sends a frame to a connection. It leaves when the events that are waiting have been handled, together with
+    /// whatever else goes to that connection; never blocks. To a connection that is gone: nothing happens.
+    pub fn send(&mut self, to: ConnectionId, frame: &(impl Encode + ?Sized)) {
+        self.engine.send_all([to], frame);
+    }
+
+    /// Sends a frame to each of `to`, encoded once. Gives the number of those that are still there. A connection
+    /// that is named twice gets it twice.
+    pub fn send_all(&mut self, to: impl IntoIterator<Item = ConnectionId>, frame: &(impl Encode + ?Sized)) -> usize {
+        self.engine.send_all(to, frame)
+    }
+
+    /// Closes a connection after it got what was sent to it so far. [`Service::on_close`](super::Service::on_close)
+    /// is called with `reason` after the running method has returned; nothing that comes from the connection
+    /// reaches the application any more.
+    pub fn close(&mut self, id: ConnectionId, reason: CloseReason) {
+        self.engine.close(id, reason);
+    }
+
+    /// The time of this event.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        self.engine.now
+    }
+
+    /// What is known of a connection; `None` once it is gone.
+    #[must_use]
+    pub fn peer(&mut self, id: ConnectionId) -> Option<&Peer> {
+        self.engine.slot(id).map(|slot| &slot.peer)
+    }
+
+    /// How many connections the application has, on all listeners.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.engine.connections
+    }
+}

@@ -1,0 +1,134 @@
+//! Defines [`Link`], one client's socket as its three users share it: its thread reads, the dispatcher and the
+//! catch-up writer send.
+//!
+//! Knows: the socket, the last sign of life, why it was given up. Must not know: frames, order, limits.
+
+use std::io::{self, Read};
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::net::{SendFlags, send};
+
+use super::service::CloseReason;
+
+/// Reading and sending go on.
+const OPEN: u8 = 0;
+/// Nothing that is read matters any more; the client still gets what was sent to it.
+const FINISHING: u8 = 1;
+/// The socket is shut down; its thread must end.
+const DEAD: u8 = 2;
+
+/// A client's socket. Ends when the last of its users drops it.
+pub(super) struct Link {
+    stream: TcpStream,
+    /// When the link began: `seen` counts from here.
+    since: Instant,
+    /// Milliseconds from `since` to the last sign of life. Written by the client's thread, read by the dispatcher.
+    seen: AtomicU32,
+    state: AtomicU8,
+    /// Why the server gave the link up. The first reason stays.
+    reason: Mutex<Option<CloseReason>>,
+}
+
+impl Link {
+    pub(super) fn new(stream: TcpStream) -> Link {
+        Link {
+            stream,
+            since: Instant::now(),
+            seen: AtomicU32::new(0),
+            state: AtomicU8::new(OPEN),
+            reason: Mutex::new(None),
+        }
+    }
+
+    /// Sends as much of `bytes` as fits into the system's buffer; never waits. `WouldBlock` when nothing fits.
+    pub(super) fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
+        retry(|| send(&self.stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL))
+    }
+
+    /// Sends some of `bytes`, waiting for room. `WouldBlock` when the write timeout passed without one byte.
+    pub(super) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        retry(|| send(&self.stream, bytes, SendFlags::NOSIGNAL))
+    }
+
+    /// Sends all of `bytes`, waiting at most `timeout` for each step.
+    pub(super) fn send_all(&self, mut bytes: &[u8], timeout: Duration) -> io::Result<()> {
+        self.set_write_timeout(Some(timeout))?;
+        while !bytes.is_empty() {
+            let sent = self.send(bytes)?;
+            bytes = &bytes[sent..];
+        }
+        Ok(())
+    }
+
+    /// The time that [`send`](Link::send) waits for the client to take one byte.
+    pub(super) fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.stream.set_write_timeout(timeout)
+    }
+
+    /// The time that a read waits for a byte.
+    pub(super) fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.stream.set_read_timeout(timeout)
+    }
+
+    /// Reads some bytes.
+    pub(super) fn read(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        (&self.stream).read(bytes)
+    }
+
+    /// Notes a sign of life.
+    pub(super) fn touch(&self) {
+        let milliseconds = self.since.elapsed().as_millis().min(u128::from(u32::MAX)) as u32;
+        self.seen.store(milliseconds, Ordering::Relaxed);
+    }
+
+    /// How long ago the last sign of life was.
+    pub(super) fn silent(&self, now: Instant) -> Duration {
+        let seen = Duration::from_millis(u64::from(self.seen.load(Ordering::Relaxed)));
+        now.saturating_duration_since(self.since + seen)
+    }
+
+    /// Tells the client that nothing more will come, and its thread that nothing more matters.
+    pub(super) fn finish(&self) {
+        let _ = self.state.compare_exchange(OPEN, FINISHING, Ordering::AcqRel, Ordering::Acquire);
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// From here on nothing that the client sends matters; what was sent to it still arrives.
+    pub(super) fn stop_reading(&self) {
+        let _ = self.state.compare_exchange(OPEN, FINISHING, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Gives the link up at once, in both directions; frees whoever is blocked on it.
+    pub(super) fn kill(&self, reason: CloseReason) {
+        self.reason.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+        self.state.store(DEAD, Ordering::Release);
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    /// Why the server gave the link up, if it did.
+    pub(super) fn killed(&self) -> Option<CloseReason> {
+        self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether what is read still matters.
+    pub(super) fn is_open(&self) -> bool {
+        self.state.load(Ordering::Acquire) == OPEN
+    }
+
+    /// Whether the socket was shut down: the client's thread must end.
+    pub(super) fn is_dead(&self) -> bool {
+        self.state.load(Ordering::Acquire) == DEAD
+    }
+}
+
+fn retry(mut send: impl FnMut() -> rustix::io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match send() {
+            Err(rustix::io::Errno::INTR) => {}
+            result => return result.map_err(io::Error::from),
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Defines [`Outbox`], the only code that writes to a client once the application knows it.
+//!
+//! An outbox is Level or Behind. Level: the dispatcher offers a batch to the socket without blocking, and that is
+//! all. When the socket does not take the whole batch, the outbox is Behind from that moment on, in the same critical
+//! section: the rest, and all that follows, is queued, bounded in bytes, and a catch-up writer thread sends it.
+//! Only that thread, under the lock and with the queue empty, makes the outbox Level again. So the bytes of a client
+//! have one order, whichever thread sends them.
+//!
+//! Knows: one client's link, its queue, how its frames are wrapped. Must not know: who decided to send.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::ops::Range;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::link::Link;
+use super::service::CloseReason;
+use crate::wire::NUL;
+
+/// How long a catch-up writer waits for more before it ends: a client that fell behind once tends to again.
+const LINGER: Duration = Duration::from_millis(250);
+
+/// What is sent to all clients between two flushes.
+pub(super) struct Batch<'bytes> {
+    bytes: &'bytes [u8],
+    /// The same bytes, for clients that are behind; made when the first of them needs it.
+    shared: OnceCell<Arc<[u8]>>,
+    /// Where the ranges of one client are put together when they are not one piece.
+    gathered: RefCell<Vec<u8>>,
+}
+
+impl<'bytes> Batch<'bytes> {
+    pub(super) fn new(bytes: &'bytes [u8]) -> Batch<'bytes> {
+        Batch { bytes, shared: OnceCell::new(), gathered: RefCell::new(Vec::new()) }
+    }
+
+    pub(super) fn bytes(&self, range: &Range<u32>) -> &'bytes [u8] {
+        &self.bytes[range.start as usize..range.end as usize]
+    }
+}
+
+/// How frames are wrapped on their way to a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Envelope {
+    /// As they are, each ended by its zero byte.
+    Nul,
+    /// Each ended by a newline, for people at a terminal.
+    Line,
+}
+
+/// What became of a push.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Pushed {
+    /// Sent, or queued behind what a writer is sending already.
+    Done,
+    /// Part of it is queued, and a catch-up writer must be started.
+    FellBehind,
+    /// It does not fit: the client must be closed.
+    Overflow,
+}
+
+/// A client's outgoing bytes.
+pub(super) struct Outbox {
+    link: Arc<Link>,
+    state: Mutex<State>,
+    /// Signals the catch-up writer: there is something to do.
+    work: Condvar,
+    /// The bytes that may wait.
+    bytes_max: usize,
+    /// How long a client that is behind may take not one byte.
+    write_timeout: Option<Duration>,
+}
+
+struct State {
+    /// Whether a catch-up writer sends, and not the dispatcher.
+    behind: bool,
+    /// What waits, oldest first. Empty when Level.
+    queue: VecDeque<Chunk>,
+    /// The bytes in `queue`.
+    queued_bytes: usize,
+    envelope: Envelope,
+    /// Set when nothing more will be pushed: once all is sent, the client is told.
+    finishing: bool,
+    /// When all was sent after that.
+    finished: Option<Instant>,
+    /// Whether a byte was ever pushed.
+    used: bool,
+}
+
+/// Bytes that wait, perhaps shared with other clients.
+struct Chunk {
+    bytes: Arc<[u8]>,
+    range: Range<usize>,
+}
+
+impl Outbox {
+    pub(super) fn new(
+        link: Arc<Link>,
+        envelope: Envelope,
+        bytes_max: usize,
+        write_timeout: Option<Duration>,
+    ) -> Outbox {
+        let state = State {
+            behind: false,
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            envelope,
+            finishing: false,
+            finished: None,
+            used: false,
+        };
+        Outbox { link, state: Mutex::new(state), work: Condvar::new(), bytes_max, write_timeout }
+    }
+
+    pub(super) fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+
+    /// Sends the client its ranges of the batch, or queues what the socket does not take now. Never blocks.
+    /// MUST be called by the dispatcher only: it alone decides the order.
+    pub(super) fn push(&self, batch: &Batch<'_>, ranges: &[Range<u32>]) -> Pushed {
+        let mut state = self.lock();
+        if state.finishing || self.link.is_dead() {
+            return Pushed::Done;
+        }
+        state.used = true;
+        let mut gathered = batch.gathered.borrow_mut();
+        let (bytes, whole) = match ranges {
+            [range] if state.envelope == Envelope::Nul => (batch.bytes(range), Some(range)),
+            _ => {
+                gathered.clear();
+                ranges.iter().for_each(|range| gathered.extend_from_slice(batch.bytes(range)));
+                if state.envelope == Envelope::Line {
+                    gathered.iter_mut().filter(|byte| **byte == NUL).for_each(|byte| *byte = b'\n');
+                }
+                (gathered.as_slice(), None)
+            }
+        };
+        let sent = if state.behind { 0 } else { self.offer(bytes) };
+        let rest = bytes.len() - sent;
+        if rest == 0 || self.link.is_dead() {
+            return Pushed::Done;
+        }
+        if state.queued_bytes + rest > self.bytes_max {
+            return Pushed::Overflow;
+        }
+        // The whole batch is shared only where that keeps at most twice this client's own bytes alive.
+        let chunk = match whole {
+            Some(range) if rest * 2 >= batch.bytes.len() => Chunk {
+                bytes: Arc::clone(batch.shared.get_or_init(|| Arc::from(batch.bytes))),
+                range: range.start as usize + sent..range.end as usize,
+            },
+            _ => Chunk { bytes: Arc::from(&bytes[sent..]), range: 0..rest },
+        };
+        state.queue.push_back(chunk);
+        state.queued_bytes += rest;
+        if state.behind {
+            self.work.notify_one();
+            Pushed::Done
+        } else {
+            state.behind = true;
+            Pushed::FellBehind
+        }
+    }
+
+    /// Nothing more will be pushed. Once all is sent the client is told so, now or by the catch-up writer.
+    pub(super) fn finish(&self) {
+        let mut state = self.lock();
+        state.finishing = true;
+        self.link.stop_reading();
+        if state.behind {
+            self.work.notify_one();
+        } else {
+            self.end(&mut state);
+        }
+    }
+
+    /// When the last byte was handed to the system after [`finish`](Outbox::finish); `None` while bytes wait.
+    pub(super) fn finished(&self) -> Option<Instant> {
+        self.lock().finished
+    }
+
+    /// Lets the client's thread write by itself again, unless the client has been sent something already.
+    pub(super) fn withdraw(&self) -> bool {
+        let mut state = self.lock();
+        if state.used {
+            return false;
+        }
+        state.finishing = true;
+        true
+    }
+
+    /// How frames are wrapped from here on.
+    pub(super) fn set_envelope(&self, envelope: Envelope) {
+        self.lock().envelope = envelope;
+    }
+
+    /// Sends what is queued until the client is level again. Runs on a thread of its own while the outbox is Behind.
+    pub(super) fn catch_up(&self) {
+        let _ = self.link.set_write_timeout(self.write_timeout);
+        let mut state = self.lock();
+        while !self.link.is_dead() {
+            let Some(chunk) = state.queue.front() else {
+                if state.finishing {
+                    return self.end(&mut state);
+                }
+                let (waited, timeout) = self.work.wait_timeout(state, LINGER).unwrap_or_else(PoisonError::into_inner);
+                state = waited;
+                if timeout.timed_out() && state.queue.is_empty() && !state.finishing {
+                    state.behind = false;
+                    return;
+                }
+                continue;
+            };
+            let (bytes, range) = (Arc::clone(&chunk.bytes), chunk.range.clone());
+            drop(state);
+            let sent = self.link.send(&bytes[range]);
+            state = self.lock();
+            match sent {
+                Ok(sent) => state.sent(sent),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.link.kill(CloseReason::WriteTimeout),
+                Err(error) => self.link.kill(CloseReason::Lost(error.to_string())),
+            }
+        }
+        state.queue = VecDeque::new();
+        state.queued_bytes = 0;
+    }
+
+    /// Drops what waits. The link is dead or about to be.
+    pub(super) fn discard(&self) {
+        let mut state = self.lock();
+        state.finishing = true;
+        state.queue = VecDeque::new();
+        state.queued_bytes = 0;
+        self.work.notify_one();
+    }
+
+    fn end(&self, state: &mut State) {
+        self.link.finish();
+        state.finished.get_or_insert_with(Instant::now);
+    }
+
+    /// Sends what the socket takes now.
+    fn offer(&self, bytes: &[u8]) -> usize {
+        match self.link.try_send(bytes) {
+            Ok(sent) => sent,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+            Err(error) => {
+                self.link.kill(CloseReason::Lost(error.to_string()));
+                0
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Takes `sent` bytes off the front of the queue.
+    fn sent(&mut self, sent: usize) {
+        self.queued_bytes = self.queued_bytes.saturating_sub(sent);
+        if let Some(front) = self.queue.front_mut() {
+            front.range.start += sent;
+            if front.range.is_empty() {
+                self.queue.pop_front();
+            }
+        }
+    }
+}
