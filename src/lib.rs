@@ -3,3 +3,5 @@
 pub mod wire;
 
 pub mod server;
+
+pub mod relay;
