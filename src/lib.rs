@@ -2,6 +2,8 @@
 
 pub mod wire;
 
+pub mod policy;
+
 pub mod server;
 
 pub mod relay;
