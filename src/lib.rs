@@ -7,3 +7,6 @@ pub mod policy;
 pub mod server;
 
 pub mod relay;
+
+#[cfg(feature = "cli")]
+pub mod cli;
