@@ -54,9 +54,7 @@ mod tests {
     use super::*;
 
     fn bucket(rate: u64, burst: u64, now: Instant) -> Bucket {
-        let mut limits = Limits::default();
-        limits.frames_per_second_max = rate;
-        limits.frames_burst_max = burst;
+        let limits = Limits { frames_per_second_max: rate, frames_burst_max: burst, ..Limits::default() };
         Bucket::new(&limits, now)
     }
 
