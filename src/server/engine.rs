@@ -6,13 +6,14 @@
 //!
 //! Knows: slots, ranges, outboxes. Must not know: threads, channels, what the application is.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::listener::{Frames, ListenerSettings};
+use super::observer::Observer;
 use super::outbox::{Batch, Outbox, Pushed};
 use super::service::{CloseReason, ConnectionId, Now, Peer};
-use crate::wire::{Encode, write_frame};
+use crate::wire::{Encode, NUL, write_frame};
 
 /// Bytes after which a batch is flushed even in the middle of an application's method.
 const BATCH_BYTES_MAX: usize = 1 << 20;
@@ -39,6 +40,8 @@ pub(super) struct Slot {
     pub(super) asked: bool,
     /// What the application may know of it.
     pub(super) peer: Peer,
+    /// The settings of its listener; `None` on a stage.
+    pub(super) settings: Option<Arc<ListenerSettings>>,
     /// Where its bytes go.
     pub(super) outlet: Outlet,
 }
@@ -53,35 +56,44 @@ pub(super) struct Engine {
     /// The slots that have ranges in `batch`.
     touched: Vec<u32>,
     /// Connections to close after the running method, in order.
-    closings: VecDeque<(ConnectionId, CloseReason)>,
+    closings: Vec<(ConnectionId, CloseReason)>,
     /// Outboxes that need a catch-up writer.
     behind: Vec<(ConnectionId, Arc<Outbox>)>,
+    /// Who is shown each frame that is sent, if anybody.
+    trace: Option<Arc<dyn Observer>>,
     /// The time of the event being handled.
     pub(super) now: Now,
 }
 
 impl Engine {
-    pub(super) fn new(now: Now) -> Engine {
+    pub(super) fn new(now: Now, trace: Option<Arc<dyn Observer>>) -> Engine {
         Engine {
             slots: Vec::new(),
             connections: 0,
             batch: Vec::new(),
             touched: Vec::new(),
-            closings: VecDeque::new(),
+            closings: Vec::new(),
             behind: Vec::new(),
+            trace,
             now,
         }
     }
 
     /// Takes a connection in.
-    pub(super) fn insert(&mut self, id: ConnectionId, peer: Peer, outlet: Outlet) {
+    pub(super) fn insert(
+        &mut self,
+        id: ConnectionId,
+        peer: Peer,
+        settings: Option<Arc<ListenerSettings>>,
+        outlet: Outlet,
+    ) {
         let at = id.slot();
         if self.slots.len() <= at {
             self.slots.resize_with(at + 1, || None);
         }
         debug_assert!(self.slots[at].is_none(), "a slot is used again only after it was freed");
         self.connections += 1;
-        let slot = Slot { id, last: 0..0, earlier: Vec::new(), closing: false, asked: false, peer, outlet };
+        let slot = Slot { id, last: 0..0, earlier: Vec::new(), closing: false, asked: false, peer, settings, outlet };
         self.slots[at] = Some(Box::new(slot));
     }
 
@@ -90,6 +102,16 @@ impl Engine {
         self.slot(id)?;
         self.connections -= 1;
         self.slots[id.slot()].take()
+    }
+
+    /// Whether somebody is in the slot that `id` would have.
+    pub(super) fn is_taken(&self, id: ConnectionId) -> bool {
+        self.slots.get(id.slot()).is_some_and(Option::is_some)
+    }
+
+    /// Whether the connection is there, and not about to be closed.
+    pub(super) fn is_open(&mut self, id: ConnectionId) -> bool {
+        self.slot(id).is_some_and(|slot| !slot.closing)
     }
 
     /// The connection, if it is (still) there.
@@ -102,18 +124,22 @@ impl Engine {
         self.slots.iter_mut().filter_map(|slot| slot.as_deref_mut())
     }
 
+    /// Notes that a connection is to be closed, after the last frame that its reason has for it.
     pub(super) fn close(&mut self, id: ConnectionId, reason: CloseReason) {
-        if let Some(slot) = self.slot(id)
-            && !slot.closing
-        {
-            slot.closing = true;
-            self.closings.push_back((id, reason));
+        let Some(slot) = self.slot(id).filter(|slot| !slot.closing) else { return };
+        let xml = slot.settings.as_ref().is_some_and(|settings| settings.frames == Frames::Xml);
+        if xml && let Some(farewell) = reason.farewell() {
+            self.send_all([id], &farewell);
         }
+        if let Some(slot) = self.slot(id) {
+            slot.closing = true;
+        }
+        self.closings.push((id, reason));
     }
 
-    /// The next connection that is to be closed.
-    pub(super) fn next_closing(&mut self) -> Option<(ConnectionId, CloseReason)> {
-        self.closings.pop_front()
+    /// The connections that are to be closed, in order.
+    pub(super) fn take_closings(&mut self) -> Vec<(ConnectionId, CloseReason)> {
+        std::mem::take(&mut self.closings)
     }
 
     /// The outboxes that fell behind at the last flushes.
@@ -175,6 +201,10 @@ impl Engine {
             ranges.clear();
             ranges.append(&mut slot.earlier);
             ranges.push(std::mem::take(&mut slot.last));
+            if let Some(trace) = &self.trace {
+                let frames = ranges.iter().flat_map(|range| batch.bytes(range).split_inclusive(|&byte| byte == NUL));
+                frames.for_each(|frame| trace.frame_out(slot.id, &frame[..frame.len() - 1]));
+            }
             match &mut slot.outlet {
                 Outlet::Outbox(outbox) => match outbox.push(&batch, &ranges) {
                     Pushed::Done => {}

@@ -40,7 +40,7 @@ impl<S: Service> Stage<S> {
     /// A stage with nobody on it, at 2026-01-01T00:00:00Z.
     pub fn new(service: S) -> Stage<S> {
         let now = Now { instant: Instant::now(), unix: Duration::from_secs(1_767_225_600) };
-        Stage { service, engine: Engine::new(now), serial: 0, closed: Vec::new(), nodes_max: 4_096 }
+        Stage { service, engine: Engine::new(now, None), serial: 0, closed: Vec::new(), nodes_max: 4_096 }
     }
 
     /// A connection appears, from 127.0.0.1.
@@ -55,7 +55,7 @@ impl<S: Service> Stage<S> {
         let id = ConnectionId::new(self.serial, slot);
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 1024));
         let peer = Peer::new(address, local, 0, self.engine.now.instant);
-        self.engine.insert(id, peer, Outlet::Buffer(Vec::new()));
+        self.engine.insert(id, peer, None, Outlet::Buffer(Vec::new()));
         self.play(|service, cx| service.on_open(cx, id));
         id
     }
@@ -135,14 +135,20 @@ impl<S: Service> Stage<S> {
     }
 
     fn close_all(&mut self) {
-        while let Some((id, reason)) = self.engine.next_closing() {
+        loop {
+            let closings = self.engine.take_closings();
+            if closings.is_empty() {
+                return;
+            }
             self.engine.flush();
-            let unheard = match self.engine.remove(id).map(|slot| slot.outlet) {
-                Some(Outlet::Buffer(buffer)) => buffer,
-                _ => Vec::new(),
-            };
-            self.service.on_close(&mut Context::new(&mut self.engine), id, &reason);
-            self.closed.push((id, reason, unheard));
+            for (id, reason) in closings {
+                let unheard = match self.engine.remove(id).map(|slot| slot.outlet) {
+                    Some(Outlet::Buffer(buffer)) => buffer,
+                    _ => Vec::new(),
+                };
+                self.service.on_close(&mut Context::new(&mut self.engine), id, &reason);
+                self.closed.push((id, reason, unheard));
+            }
         }
     }
 }

@@ -1,0 +1,429 @@
+//! A client's thread: it finds out what the client speaks, then reads frames, parses them, and tells the dispatcher.
+//!
+//! Until the application knows the connection, this thread writes (policy files, refusals); afterwards only the
+//! outbox does.
+//!
+//! Knows: the link, the wire, the limits of reading. Must not know: what any element means to the application.
+
+use std::io::{BufReader, ErrorKind};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::bounded;
+use log::{debug, info};
+
+use super::event::{Budget, Event, Opened};
+use super::flood::{Bucket, REFUSALS_MAX, REFUSALS_WINDOW};
+use super::intake::Intake;
+use super::link::Link;
+use super::listener::{Flood, Frames, Framing, ListenerSettings};
+use super::outbox::{Envelope, Outbox};
+use super::refusal;
+use super::seats::{NoSeat, Seat};
+use super::service::{CloseReason, ConnectionId, Message, Peer};
+use super::shutdown::Shared;
+use super::sniff::{REQUEST_LINE_BYTES_MAX, Speaks, speaks};
+use crate::policy::is_request;
+use crate::wire::{Document, Element, Frame, FrameError, FrameReader, Limits, write_frame};
+
+/// Bytes of the buffer that a connection begins with: most clients say little.
+const BUFFER_BYTES: usize = 1_024;
+
+/// Bytes of the buffer of a connection that filled the first one: it has more to say.
+const BUSY_BUFFER_BYTES: usize = 16 * 1_024;
+
+/// How long a peer has to take what this thread writes, and to close after it was told why.
+pub(super) const LINGER: Duration = Duration::from_secs(2);
+
+/// How long a refused connection has to show what it speaks before it is told in XML.
+const REFUSED_SNIFF: Duration = Duration::from_millis(250);
+
+/// The longest that this thread sleeps before it looks whether it must end.
+const NAP: Duration = Duration::from_millis(50);
+
+/// The deadline of a policy port, where silence is not a listener's patience.
+const POLICY_PORT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A connection on its thread.
+pub(super) struct Connection {
+    id: ConnectionId,
+    settings: Arc<ListenerSettings>,
+    shared: Arc<Shared>,
+    limits: Arc<Limits>,
+    link: Arc<Link>,
+    peer: Peer,
+    /// Set once the application knows of the connection.
+    outbox: Option<Arc<Outbox>>,
+}
+
+/// Runs a connection from its first byte to its last. Never panics on what a peer sends; if it did, the connection
+/// would end like any other.
+pub(super) fn run(mut connection: Connection, seat: Seat) {
+    connection.id = seat.id;
+    let reason = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| connection.converse()));
+    let reason = reason.unwrap_or(CloseReason::Panicked);
+    // What the server decided counts for more than the end of the stream that followed from it.
+    let reason = connection.link.killed().unwrap_or(reason);
+    connection.part(reason);
+    let (shared, id) = (Arc::clone(&connection.shared), seat.id);
+    drop(connection);
+    drop(seat);
+    shared.observer.ended(id);
+}
+
+/// Tells a connection that gets no seat why, in what it speaks.
+pub(super) fn refuse(settings: &ListenerSettings, link: &Link, no_seat: NoSeat) {
+    let mut first = [0; 256];
+    let _ = link.set_read_timeout(Some(REFUSED_SNIFF));
+    let length = link.read(&mut first).unwrap_or(0);
+    match speaks(&first[..length]) {
+        Some(Speaks::Tls) => return,
+        Some(Speaks::Http) => {
+            let _ = link.send_all(&refusal::http_unavailable(no_seat.text()), LINGER);
+        }
+        Some(Speaks::Frames) | None if settings.frames == Frames::Xml && !settings.policy_only => {
+            let error = Element::new("error").attribute("code", no_seat.code()).text(no_seat.text());
+            let mut bytes = Vec::new();
+            write_frame(&error, &mut bytes);
+            let _ = link.send_all(&bytes, LINGER);
+        }
+        _ => return,
+    }
+    link.finish();
+    linger(link);
+}
+
+impl Connection {
+    pub(super) fn new(
+        listener: usize,
+        settings: Arc<ListenerSettings>,
+        shared: Arc<Shared>,
+        limits: Arc<Limits>,
+        link: Arc<Link>,
+        address: SocketAddr,
+    ) -> Connection {
+        let local = link.local_addr().unwrap_or(address);
+        let peer = Peer::new(address, local, listener, Instant::now());
+        Connection { id: ConnectionId::new(0, 0), settings, shared, limits, link, peer, outbox: None }
+    }
+
+    /// Finds out what the peer speaks and does that. The result is why it ended.
+    fn converse(&mut self) -> CloseReason {
+        let mut first = Vec::new();
+        let begun = match self.wait_for_first_byte(&mut first) {
+            Ok(at) => at,
+            Err(reason) => return reason,
+        };
+        let line_end = if self.settings.framing == Framing::Line { b'\n' } else { 0 };
+        let deadline = Limits::bound(self.limits.frame_seconds_max).map(Duration::from_secs);
+        let what = loop {
+            let ended = line_end != 0 && first.contains(&line_end) && first.len() < REQUEST_LINE_BYTES_MAX;
+            match speaks(&first) {
+                Some(what) => break what,
+                None if ended => break Speaks::Frames,
+                None => {}
+            }
+            let left = deadline.map(|deadline| deadline.saturating_sub(begun.elapsed()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return CloseReason::FrameTimeout { zero_byte_missing: false };
+            }
+            match self.read_some(&mut first, left) {
+                Ok(0) => return CloseReason::ByPeer,
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return CloseReason::Lost(error.to_string()),
+            }
+        };
+        match what {
+            Speaks::Frames => self.read_frames(first, deadline, begun),
+            Speaks::Http => self.answer_http(&first),
+            Speaks::Tls => {
+                info!("{} from {} sent a TLS handshake to a plain port: closed", self.id, self.peer.address);
+                CloseReason::NotXmlSocket("a TLS handshake")
+            }
+        }
+    }
+
+    /// Waits for the first byte as long as it takes; makes the connection known when it is silent for long enough.
+    fn wait_for_first_byte(&mut self, first: &mut Vec<u8>) -> Result<Instant, CloseReason> {
+        let patience = match (&self.settings.policy, self.limits.announce_seconds) {
+            _ if self.settings.policy_only => Some(POLICY_PORT_TIMEOUT),
+            (Some(_), seconds @ 1..) => Some(Duration::from_secs(seconds)),
+            _ => {
+                self.announce();
+                None
+            }
+        };
+        let mut timeout = patience;
+        loop {
+            match self.read_some(first, timeout) {
+                Ok(0) => return Err(CloseReason::ByPeer),
+                Ok(_) => return Ok(Instant::now()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock && self.settings.policy_only => {
+                    return Err(CloseReason::FrameTimeout { zero_byte_missing: false });
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    timeout = None;
+                    self.announce();
+                }
+                Err(error) => return Err(CloseReason::Lost(error.to_string())),
+            }
+        }
+    }
+
+    /// Reads what is there into `first`, waiting at most `timeout`.
+    fn read_some(&self, first: &mut Vec<u8>, timeout: Option<Duration>) -> std::io::Result<usize> {
+        self.link.set_read_timeout(timeout.map(|timeout| timeout.max(Duration::from_millis(1))))?;
+        let length = first.len();
+        first.resize(length + BUFFER_BYTES, 0);
+        let read = loop {
+            match self.link.read(&mut first[length..]) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        first.truncate(length + read.as_ref().map_or(0, |read| *read));
+        self.link.touch();
+        read
+    }
+
+    /// Makes the connection known to the application.
+    fn announce(&mut self) {
+        if self.outbox.is_some() || self.settings.policy_only {
+            return;
+        }
+        let envelope = match self.settings.framing {
+            Framing::Nul => Envelope::Nul,
+            Framing::Line => Envelope::Line,
+        };
+        let bytes_max = self.limits.outbox_bytes_max as usize;
+        let write_timeout = Limits::bound(self.limits.write_seconds_max).map(Duration::from_secs);
+        let outbox = Arc::new(Outbox::new(Arc::clone(&self.link), envelope, bytes_max, write_timeout));
+        self.outbox = Some(Arc::clone(&outbox));
+        self.shared.observer.opened(self.id, &self.peer);
+        let opened = Opened { id: self.id, peer: self.peer.clone(), outbox, settings: Arc::clone(&self.settings) };
+        self.tell(Event::Opened(Box::new(opened)));
+    }
+
+    /// Reads frames until the connection ends.
+    fn read_frames(&mut self, first: Vec<u8>, timeout: Option<Duration>, begun: Instant) -> CloseReason {
+        let intake = Intake::new(Arc::clone(&self.link), first, self.settings.framing, timeout, begun);
+        let buffer = BufReader::with_capacity(BUFFER_BYTES, intake);
+        let mut reader = FrameReader::new(buffer, self.limits.frame_bytes_max as usize);
+        let mut flood = Flooding::new(&self.limits);
+        let mut is_first = true;
+        loop {
+            let frame = match reader.read() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return CloseReason::ByPeer,
+                Err(error) => return read_failed(error, reader.partial(), self.limits.nodes_max),
+            };
+            if !self.link.is_open() {
+                return CloseReason::ByPeer;
+            }
+            self.shared.observer.frame_in(self.id, frame.bytes());
+            if std::mem::take(&mut is_first) {
+                self.settle_envelope(reader.reader().get_ref());
+                if self.settings.policy.is_some() && is_request(&frame) {
+                    return self.answer_policy_request();
+                }
+                if self.settings.policy_only {
+                    return CloseReason::NotXmlSocket("no policy request");
+                }
+                self.announce();
+            }
+            if let Err(reason) = self.deliver(frame, &mut flood) {
+                return reason;
+            }
+            grow(&mut reader);
+        }
+    }
+
+    /// On a listener that takes newlines, too, a client is answered with what it ends its own frames with.
+    fn settle_envelope(&mut self, intake: &Intake) {
+        if self.settings.framing == Framing::Line && intake.first_end == Some(crate::wire::NUL) {
+            self.announce();
+            if let Some(outbox) = &self.outbox {
+                outbox.set_envelope(Envelope::Nul);
+            }
+        }
+    }
+
+    /// Hands a frame to the dispatcher, parsed if the listener parses; refuses it if it comes too fast or is no XML.
+    fn deliver(&self, frame: Frame, flood: &mut Flooding) -> Result<(), CloseReason> {
+        let frame = match self.settings.framing {
+            Framing::Line => refusal::without_carriage_return(frame),
+            Framing::Nul => frame,
+        };
+        let cost = Bucket::cost(frame.len());
+        while let Err(wait) = flood.bucket.take(cost, Instant::now()) {
+            match self.settings.flood {
+                Flood::Refuse => return flood.refuse(|| self.reply(refusal::too_fast(&frame, wait))),
+                Flood::Pause => thread::sleep(wait.min(NAP)),
+            }
+            if !self.link.is_open() {
+                return Err(CloseReason::ByPeer);
+            }
+        }
+        let length = frame.len();
+        let message = match self.settings.frames {
+            Frames::Any => Message::Frame(frame),
+            // An empty frame is a sign of life and nothing else.
+            Frames::Xml if frame.is_empty() => return Ok(()),
+            Frames::Xml => match Document::parse(frame, self.limits.nodes_max.min(u64::from(u32::MAX)) as u32) {
+                Ok(document) => Message::Document(document),
+                Err((_, error)) => {
+                    self.reply(refusal::not_a_document(&error));
+                    return Ok(());
+                }
+            },
+        };
+        let cost = Budget::cost(length);
+        if !self.shared.budget.take(cost) {
+            return Err(CloseReason::Shutdown);
+        }
+        self.tell(Event::Message { id: self.id, message, cost });
+        Ok(())
+    }
+
+    /// Answers a frame that the application does not get.
+    fn reply(&self, answer: Element) {
+        self.tell(Event::Reply { id: self.id, frame: answer.to_frame(), then_close: None });
+    }
+
+    /// Serves the policy file and ends the connection.
+    fn answer_policy_request(&self) -> CloseReason {
+        let Some(policy) = &self.settings.policy else { return CloseReason::ByPeer };
+        let local = self.peer.local_address;
+        let (file, _) = policy(local).restricted_to_serving_port(local.port());
+        debug!("{} from {} asked for the policy file", self.id, self.peer.address);
+        let frame = file.to_element().to_frame();
+        if self.outbox.is_some() {
+            self.tell(Event::Reply { id: self.id, frame, then_close: Some(CloseReason::PolicyServed) });
+        } else {
+            self.shared.observer.frame_out(self.id, frame.bytes());
+            let mut bytes = Vec::new();
+            write_frame(&frame, &mut bytes);
+            let _ = self.link.send_all(&bytes, LINGER);
+        }
+        CloseReason::PolicyServed
+    }
+
+    /// Refuses an HTTP request in its own words. If the application knows the connection, it forgets it first.
+    fn answer_http(&mut self, first: &[u8]) -> CloseReason {
+        const REASON: CloseReason = CloseReason::NotXmlSocket("an HTTP request");
+        if self.outbox.is_some() {
+            let (answer, withdrawn) = bounded(1);
+            self.tell(Event::Withdraw(self.id, answer));
+            if !withdrawn.recv().unwrap_or(false) {
+                return REASON;
+            }
+            self.outbox = None;
+        }
+        debug!("{} from {} sent an HTTP request", self.id, self.peer.address);
+        let _ = self.link.send_all(refusal::http(first), LINGER);
+        REASON
+    }
+
+    /// Ends the connection: by the outbox when the application knows it, else here.
+    fn part(&self, reason: CloseReason) {
+        let by_peer = matches!(reason, CloseReason::ByPeer | CloseReason::Lost(_) | CloseReason::Shutdown);
+        if self.outbox.is_some() {
+            self.tell(Event::Closed(self.id, Box::new(reason)));
+        } else {
+            if !by_peer {
+                debug!("{} from {} closed: {reason}", self.id, self.peer.address);
+            }
+            if self.settings.frames == Frames::Xml
+                && !self.settings.policy_only
+                && let Some(farewell) = reason.farewell()
+            {
+                let mut bytes = Vec::new();
+                write_frame(&farewell, &mut bytes);
+                let _ = self.link.send_all(&bytes, LINGER);
+            }
+            self.link.finish();
+        }
+        // Closing with bytes unread would make the system throw away what the peer was to get last.
+        if !by_peer {
+            linger(&self.link);
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        // The dispatcher is gone only when the server stops, and then nothing matters any more.
+        let _ = self.shared.inbox.send(event);
+    }
+}
+
+/// How fast one connection's frames come.
+struct Flooding {
+    bucket: Bucket,
+    refusals: u32,
+    since: Instant,
+}
+
+impl Flooding {
+    fn new(limits: &Limits) -> Flooding {
+        let now = Instant::now();
+        Flooding { bucket: Bucket::new(limits, now), refusals: 0, since: now }
+    }
+
+    /// Refuses a frame; too many refusals in a short time end the connection.
+    fn refuse(&mut self, refuse: impl FnOnce()) -> Result<(), CloseReason> {
+        if self.since.elapsed() > REFUSALS_WINDOW {
+            self.refusals = 0;
+            self.since = Instant::now();
+        }
+        self.refusals += 1;
+        if self.refusals > REFUSALS_MAX {
+            return Err(CloseReason::TooFast);
+        }
+        refuse();
+        Ok(())
+    }
+}
+
+/// Gives a busy connection a larger buffer.
+fn grow(reader: &mut FrameReader<BufReader<Intake>>) {
+    let buffer = reader.reader_mut();
+    if buffer.capacity() == BUFFER_BYTES && buffer.get_ref().filled {
+        let unread = buffer.buffer().to_vec();
+        let intake = buffer.get_mut().resume(&unread);
+        *buffer = BufReader::with_capacity(BUSY_BUFFER_BYTES, intake);
+    }
+}
+
+/// Why reading ended, from the error and the frame that had begun.
+fn read_failed(error: FrameError, partial: &[u8], nodes_max: u64) -> CloseReason {
+    match error {
+        FrameError::TooLong { frame_bytes_max } => CloseReason::FrameTooLong { frame_bytes_max },
+        FrameError::Io(error) if error.kind() == ErrorKind::TimedOut => {
+            let complete = partial.ends_with(b"\n")
+                && Frame::new(partial)
+                    .is_ok_and(|frame| Document::parse(frame, nodes_max.min(u64::from(u32::MAX)) as u32).is_ok());
+            CloseReason::FrameTimeout { zero_byte_missing: complete }
+        }
+        FrameError::Io(error) => CloseReason::Lost(error.to_string()),
+    }
+}
+
+/// Reads and drops what a peer that was told to go still sends, for a short time.
+fn linger(link: &Link) {
+    let deadline = Instant::now() + LINGER;
+    let mut scrap = [0; 512];
+    while !link.is_dead() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() || link.set_read_timeout(Some(left)).is_err() {
+            return;
+        }
+        match link.read(&mut scrap) {
+            Ok(0) => return,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return,
+            Ok(_) => {}
+        }
+    }
+}
