@@ -1,3 +1,5 @@
 //! An XMLSocket server, client library and chat server.
 
 pub mod wire;
+
+pub mod client;
