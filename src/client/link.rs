@@ -59,7 +59,8 @@ impl Link {
     /// Makes the connection. [`finish`](Link::finish) and [`abort`](Link::abort) from another thread end the wait.
     pub(super) fn connect(&self, address: SocketAddr, timeout: Duration) -> io::Result<()> {
         let socket = SockRef::from(&self.stream);
-        socket.connect_timeout(&address.into(), timeout.max(Duration::from_millis(1)))?;
+        // The system counts whole milliseconds: one more, so as not to end before the time.
+        socket.connect_timeout(&address.into(), timeout + Duration::from_millis(1))?;
         socket.set_tcp_nodelay(true)?;
         // A peer that vanished without a word is noticed after two minutes of silence, instead of never.
         let keepalive = TcpKeepalive::new()

@@ -27,7 +27,7 @@ mod sender;
 mod worker;
 
 // What all sockets have in common.
-mod core;
+mod socket;
 
 // ActionScript 3's class.
 mod xml_socket;

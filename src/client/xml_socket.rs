@@ -5,13 +5,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::core::Core;
 use super::error::Error;
 use super::event::{Event, Listener};
 use super::link::Source;
 use super::options::{Framing, Options, TIMEOUT_MAX, TIMEOUT_MIN};
 use super::reconnect::Reconnect;
 use super::sender::Sender;
+use super::socket::Socket;
 use super::worker::{ReadError, Reading};
 use crate::wire::{Encode, Frame, FrameError, FrameReader};
 
@@ -41,7 +41,7 @@ use crate::wire::{Encode, Frame, FrameError, FrameReader};
 /// What may wait to be taken is bounded in bytes. Beyond it the socket stops reading, so the server has to wait;
 /// nothing is lost. Dropping the socket closes it and ends its thread.
 pub struct XmlSocket {
-    core: Core<Frame>,
+    socket: Socket<Frame>,
 }
 
 impl Default for XmlSocket {
@@ -54,7 +54,7 @@ impl XmlSocket {
     /// A socket that is not connected.
     #[must_use]
     pub fn new() -> XmlSocket {
-        XmlSocket { core: Core::new(|source, options| Box::new(Frames::new(source, options))) }
+        XmlSocket { socket: Socket::new(|source, options| Box::new(Frames::new(source, options))) }
     }
 
     /// A socket that connects at once, as the class does when its constructor gets an address. There is no time to set
@@ -79,8 +79,8 @@ impl XmlSocket {
     /// stays so after the first two. With a permission also [`Error::LocalWithFilesystem`] (#2010) and
     /// [`Error::Forbidden`] (#2048).
     pub fn connect(&mut self, host: &str, port: u32) -> Result<(), Error> {
-        let end_of_frame = self.core.options.framing.end_of_frame();
-        self.core.connect(host, port, Some(end_of_frame))
+        let end_of_frame = self.socket.options.framing.end_of_frame();
+        self.socket.connect(host, port, Some(end_of_frame))
     }
 
     /// Sends the text of `content` and one zero byte, in one write. A zero byte inside the text makes two frames of
@@ -90,7 +90,7 @@ impl XmlSocket {
     /// [`Error::NotConnected`] (#2002) before the `Connect` event was taken and after the end;
     /// [`Error::SendTimeout`] when the server does not read, which ends the connection; [`Error::Lost`].
     pub fn send(&self, content: &(impl fmt::Display + ?Sized)) -> Result<(), Error> {
-        self.core.sender().send(content)
+        self.socket.sender().send(content)
     }
 
     /// Sends `content` and one zero byte, in one write: for frames that are not text, and without a detour through a
@@ -99,7 +99,7 @@ impl XmlSocket {
     /// # Errors
     /// Those of [`send`](XmlSocket::send).
     pub fn send_encoded(&self, content: &(impl Encode + ?Sized)) -> Result<(), Error> {
-        self.core.sender().send_encoded(content)
+        self.socket.sender().send_encoded(content)
     }
 
     /// Closes the connection, or ends the attempt at one. What was sent before still reaches the server. No event
@@ -108,19 +108,19 @@ impl XmlSocket {
     /// # Errors
     /// [`Error::NotConnected`] (#2002) when there is nothing to close.
     pub fn close(&self) -> Result<(), Error> {
-        self.core.sender().close()
+        self.socket.sender().close()
     }
 
     /// Whether the socket is connected, as far as the events that were taken say.
     #[must_use]
     pub fn connected(&self) -> bool {
-        self.core.sender().connected()
+        self.socket.sender().connected()
     }
 
     /// The half of the socket that other threads can send and close with.
     #[must_use]
     pub fn sender(&self) -> Sender {
-        self.core.sender().clone()
+        self.socket.sender().clone()
     }
 
     /// Waits for the next event and takes it.
@@ -128,7 +128,7 @@ impl XmlSocket {
     /// # Errors
     /// [`Error::NotConnected`] when no more events come; [`Error::Listening`].
     pub fn recv(&self) -> Result<Event, Error> {
-        self.core.recv()
+        self.socket.recv()
     }
 
     /// Waits for the next event, for `timeout` at most, and takes it.
@@ -136,7 +136,7 @@ impl XmlSocket {
     /// # Errors
     /// [`Error::RecvTimeout`]; else those of [`recv`](XmlSocket::recv).
     pub fn recv_timeout(&self, timeout: Duration) -> Result<Event, Error> {
-        self.core.recv_timeout(timeout)
+        self.socket.recv_timeout(timeout)
     }
 
     /// Takes the next event if there is one.
@@ -144,7 +144,7 @@ impl XmlSocket {
     /// # Errors
     /// Those of [`recv`](XmlSocket::recv).
     pub fn try_recv(&self) -> Result<Option<Event>, Error> {
-        self.core.try_recv()
+        self.socket.try_recv()
     }
 
     /// The events, each taken when the iterator gives it out. Ends when no more events come.
@@ -155,18 +155,18 @@ impl XmlSocket {
     /// Makes `listener` take the events, each on the socket's own thread, from the next `connect` on. They cannot be
     /// received any more.
     pub fn listen(&mut self, listener: impl Listener + 'static) {
-        self.core.listen(listener);
+        self.socket.listen(listener);
     }
 
     /// Waits until the connection (and all reconnecting) has ended, for `timeout` at most: for who has a listener and
     /// nothing else to do. Whether it has ended.
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
-        self.core.wait_timeout(Some(timeout))
+        self.socket.wait_timeout(Some(timeout))
     }
 
     /// Waits until the connection (and all reconnecting) has ended.
     pub fn wait(&self) {
-        self.core.wait_timeout(None);
+        self.socket.wait_timeout(None);
     }
 }
 
@@ -175,51 +175,51 @@ impl XmlSocket {
     /// How long connecting may take, looking up the name included.
     #[must_use]
     pub fn timeout(&self) -> Duration {
-        self.core.options.timeout
+        self.socket.options.timeout
     }
 
     /// Sets how long connecting may take; 20 s unless set. Less than 250 ms becomes 250 ms, as in the class.
     pub fn set_timeout(&mut self, timeout: Duration) {
-        self.core.options.timeout = timeout.clamp(TIMEOUT_MIN, TIMEOUT_MAX);
+        self.socket.options.timeout = timeout.clamp(TIMEOUT_MIN, TIMEOUT_MAX);
     }
 
     /// Sets how long one frame may take to be written; 30 s unless set. A server that does not read for so long loses
     /// the connection.
     pub fn set_send_timeout(&mut self, timeout: Duration) {
-        self.core.options.send_timeout = timeout.clamp(Duration::from_millis(1), TIMEOUT_MAX);
+        self.socket.options.send_timeout = timeout.clamp(Duration::from_millis(1), TIMEOUT_MAX);
     }
 
     /// Sets how long the server may be silent before the connection counts as failed; for ever unless set. For servers
     /// that are known to speak now and then, such as with pings.
     pub fn set_idle_max(&mut self, idle_max: Option<Duration>) {
-        self.core.options.idle_max = idle_max.map(|idle_max| idle_max.max(Duration::from_millis(1)));
+        self.socket.options.idle_max = idle_max.map(|idle_max| idle_max.max(Duration::from_millis(1)));
     }
 
     /// Sets the longest frame that is read, its zero byte not counted; 4 MiB unless set. A longer one ends the
     /// connection with `IoError`.
     pub fn set_frame_bytes_max(&mut self, frame_bytes_max: usize) {
-        self.core.options.frame_bytes_max = frame_bytes_max;
+        self.socket.options.frame_bytes_max = frame_bytes_max;
     }
 
     /// Sets how many bytes of events may wait to be taken; 8 MiB unless set. One event may always wait.
     pub fn set_queue_bytes_max(&mut self, queue_bytes_max: usize) {
-        self.core.options.queue_bytes_max = queue_bytes_max;
+        self.socket.options.queue_bytes_max = queue_bytes_max;
     }
 
     /// Sets what ends a frame; a zero byte unless set.
     pub fn set_framing(&mut self, framing: Framing) {
-        self.core.options.framing = framing;
+        self.socket.options.framing = framing;
     }
 
     /// Sets the host that an empty host stands for: in a player the one that the movie came from. `localhost` unless
     /// set, which is what a player takes for a movie from a file.
     pub fn set_default_host(&mut self, host: impl Into<String>) {
-        self.core.options.default_host = host.into();
+        self.socket.options.default_host = host.into();
     }
 
     /// Sets whether and how a lost connection is made again; not at all unless set.
     pub fn set_reconnect(&mut self, reconnect: Option<Reconnect>) {
-        self.core.options.reconnect = reconnect;
+        self.socket.options.reconnect = reconnect;
     }
 }
 

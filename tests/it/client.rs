@@ -5,7 +5,7 @@ use std::time::Duration;
 use xmlsocket::client::{Error, Event, XmlSocket};
 use xmlsocket::wire::{Document, Element, Frame};
 
-use crate::scripted::{Listener, Scripted, WAIT};
+use crate::scripted::{Refusing, Scripted, WAIT};
 
 /// The next event; the test fails when none comes.
 pub(crate) fn next(socket: &XmlSocket) -> Event {
@@ -131,7 +131,8 @@ fn unconnected_calls_are_refused_in_the_players_words() {
 
 #[test]
 fn a_refused_connection_is_one_io_error() {
-    let port = u32::from(Listener::bind().port());
+    let refusing = Refusing::bind();
+    let port = refusing.port();
     let mut socket = XmlSocket::new();
     socket.connect("127.0.0.1", port).unwrap();
     match next(&socket) {

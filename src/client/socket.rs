@@ -1,4 +1,4 @@
-//! Defines [`Core`], what all sockets of this layer have in common: options, an attempt, its thread, and their ends.
+//! Defines [`Socket`], what all sockets of this layer have in common: options, an attempt, its thread, and their ends.
 //!
 //! Knows: when a thread is started, waited for, or left to itself. Must not know: frames.
 
@@ -20,7 +20,7 @@ use super::worker::{MakeReading, SharedListener, Worker};
 const DROP_WAIT: Duration = Duration::from_millis(250);
 
 /// A socket, whatever its `Data` carries.
-pub(super) struct Core<P: Send + 'static> {
+pub(super) struct Socket<P: Send + 'static> {
     pub(super) options: Options,
     sender: Sender<P>,
     listener: Option<SharedListener<P>>,
@@ -37,10 +37,10 @@ struct Running {
     done: Receiver<Infallible>,
 }
 
-impl<P: Send + 'static> Core<P> {
-    pub(super) fn new(make_reading: MakeReading<P>) -> Core<P> {
+impl<P: Send + 'static> Socket<P> {
+    pub(super) fn new(make_reading: MakeReading<P>) -> Socket<P> {
         let sender = Sender { queue: Arc::new(Queue::new()) };
-        Core { options: Options::default(), sender, listener: None, threads: Vec::new(), make_reading }
+        Socket { options: Options::default(), sender, listener: None, threads: Vec::new(), make_reading }
     }
 
     /// Makes `listener` take the events of the attempts to come.
@@ -121,7 +121,7 @@ impl<P: Send + 'static> Core<P> {
     }
 }
 
-impl<P: Send + 'static> Drop for Core<P> {
+impl<P: Send + 'static> Drop for Socket<P> {
     /// Ends the socket and its threads. A thread that is still inside a listener's method after half a second is left
     /// to itself, and so is a name lookup, which the system does not let anybody interrupt.
     fn drop(&mut self) {
