@@ -6,6 +6,8 @@ pub mod policy;
 
 pub mod server;
 
+pub mod client;
+
 pub mod relay;
 
 #[cfg(feature = "cli")]
