@@ -134,7 +134,7 @@ impl<R: BufRead> FrameReader<R> {
     /// [`FrameError::TooLong`] as soon as one byte too many has arrived, without waiting for a zero byte. An
     /// I/O error is handed on unchanged; after one that is temporary (a read timeout) `read` may be called again.
     pub fn read(&mut self) -> Result<Option<Frame>, FrameError> {
-        let room = (self.frame_bytes_max + 1).saturating_sub(self.partial.len());
+        let room = self.frame_bytes_max.saturating_add(1).saturating_sub(self.partial.len());
         self.reader.by_ref().take(room as u64).read_until(NUL, &mut self.partial)?;
         if self.partial.last() == Some(&NUL) {
             self.partial.pop();
