@@ -70,10 +70,7 @@ pub(super) struct Connection {
 pub(super) fn run(mut connection: Box<Connection>, seat: Seat) {
     connection.id = seat.id;
     let reason = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| connection.converse()));
-    let reason = reason.unwrap_or(CloseReason::Panicked);
-    // What the server decided counts for more than the end of the stream that followed from it.
-    let reason = connection.link.killed().unwrap_or(reason);
-    connection.part(reason);
+    connection.part(reason.unwrap_or_else(|_| Box::new(CloseReason::Panicked)));
     let (shared, id) = (Arc::clone(&connection.shared), seat.id);
     drop(connection);
     drop(seat);
@@ -117,14 +114,15 @@ impl Connection {
     }
 
     /// Finds out what the peer speaks and does that. The result is why it ended.
-    fn converse(&mut self) -> CloseReason {
+    #[inline(never)]
+    fn converse(&mut self) -> Box<CloseReason> {
         let mut first = Vec::new();
         match self.sniff(&mut first) {
             Ok((Speaks::Frames, begun)) => self.read_frames(first, begun),
             Ok((Speaks::Http, _)) => self.answer_http(&first),
             Ok((Speaks::Tls, _)) => {
                 info!("{} from {} sent a TLS handshake to a plain port: closed", self.id, self.peer.address);
-                CloseReason::NotXmlSocket("a TLS handshake")
+                Box::new(CloseReason::NotXmlSocket("a TLS handshake"))
             }
             Err(reason) => reason,
         }
@@ -132,7 +130,7 @@ impl Connection {
 
     /// Reads into `first` until it is clear what the peer speaks, and since when.
     #[inline(never)]
-    fn sniff(&mut self, first: &mut Vec<u8>) -> Result<(Speaks, Instant), CloseReason> {
+    fn sniff(&mut self, first: &mut Vec<u8>) -> Result<(Speaks, Instant), Box<CloseReason>> {
         let begun = self.wait_for_first_byte(first)?;
         let line = self.settings.framing == Framing::Line;
         let timeout = self.frame_timeout();
@@ -145,13 +143,13 @@ impl Connection {
             }
             let left = timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
             if left.is_some_and(|left| left.is_zero()) {
-                return Err(CloseReason::FrameTimeout { zero_byte_missing: false });
+                return Err(Box::new(CloseReason::FrameTimeout { zero_byte_missing: false }));
             }
             match self.read_some(first, left) {
-                Ok(0) => return Err(CloseReason::ByPeer),
+                Ok(0) => return Err(Box::new(CloseReason::ByPeer)),
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) => return Err(CloseReason::Lost(error.to_string())),
+                Err(error) => return Err(Box::new(CloseReason::Lost(error.to_string()))),
             }
         }
     }
@@ -163,7 +161,7 @@ impl Connection {
 
     /// Waits for the first byte as long as it takes; makes the connection known when it is silent for long enough.
     #[inline(never)]
-    fn wait_for_first_byte(&mut self, first: &mut Vec<u8>) -> Result<Instant, CloseReason> {
+    fn wait_for_first_byte(&mut self, first: &mut Vec<u8>) -> Result<Instant, Box<CloseReason>> {
         let patience = match (&self.settings.policy, self.limits.announce_seconds) {
             _ if self.settings.policy_only => Some(POLICY_PORT_TIMEOUT),
             (Some(_), seconds @ 1..) => Some(Duration::from_secs(seconds)),
@@ -175,16 +173,16 @@ impl Connection {
         let mut timeout = patience;
         loop {
             match self.read_some(first, timeout) {
-                Ok(0) => return Err(CloseReason::ByPeer),
+                Ok(0) => return Err(Box::new(CloseReason::ByPeer)),
                 Ok(_) => return Ok(Instant::now()),
                 Err(error) if error.kind() == ErrorKind::WouldBlock && self.settings.policy_only => {
-                    return Err(CloseReason::FrameTimeout { zero_byte_missing: false });
+                    return Err(Box::new(CloseReason::FrameTimeout { zero_byte_missing: false }));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     timeout = None;
                     self.announce();
                 }
-                Err(error) => return Err(CloseReason::Lost(error.to_string())),
+                Err(error) => return Err(Box::new(CloseReason::Lost(error.to_string()))),
             }
         }
     }
@@ -226,11 +224,11 @@ impl Connection {
 
     /// Reads frames until the connection ends.
     #[inline(never)]
-    fn read_frames(&mut self, first: Vec<u8>, begun: Instant) -> CloseReason {
+    fn read_frames(&mut self, first: Vec<u8>, begun: Instant) -> Box<CloseReason> {
         let mut reading = self.begin_reading(first, begun);
         loop {
             if let Err(reason) = self.read_frame(&mut reading) {
-                return *reason;
+                return reason;
             }
         }
     }
@@ -267,7 +265,7 @@ impl Connection {
     fn meet(&mut self, frame: &Frame, intake: &Intake) -> Result<(), Box<CloseReason>> {
         self.settle_envelope(intake);
         if self.settings.policy.is_some() && is_request(frame) {
-            return Err(Box::new(self.answer_policy_request()));
+            return Err(self.answer_policy_request());
         }
         if self.settings.policy_only {
             return Err(Box::new(CloseReason::NotXmlSocket("no policy request")));
@@ -350,8 +348,8 @@ impl Connection {
 
     /// Serves the policy file and ends the connection.
     #[inline(never)]
-    fn answer_policy_request(&self) -> CloseReason {
-        let Some(policy) = &self.settings.policy else { return CloseReason::ByPeer };
+    fn answer_policy_request(&self) -> Box<CloseReason> {
+        let Some(policy) = &self.settings.policy else { return Box::new(CloseReason::ByPeer) };
         let local = self.peer.local_address;
         let (file, _) = policy(local).restricted_to_serving_port(local.port());
         debug!("{} from {} asked for the policy file", self.id, self.peer.address);
@@ -364,32 +362,34 @@ impl Connection {
             write_frame(&frame, &mut bytes);
             let _ = self.link.send_all(&bytes, LINGER);
         }
-        CloseReason::PolicyServed
+        Box::new(CloseReason::PolicyServed)
     }
 
     /// Refuses an HTTP request in its own words. If the application knows the connection, it forgets it first.
     #[inline(never)]
-    fn answer_http(&mut self, first: &[u8]) -> CloseReason {
+    fn answer_http(&mut self, first: &[u8]) -> Box<CloseReason> {
         const REASON: CloseReason = CloseReason::NotXmlSocket("an HTTP request");
         if self.outbox.is_some() {
             let (answer, withdrawn) = bounded(1);
             self.tell(Event::Withdraw(self.id, answer));
             if !withdrawn.recv().unwrap_or(false) {
-                return REASON;
+                return Box::new(REASON);
             }
             self.outbox = None;
         }
         debug!("{} from {} sent an HTTP request", self.id, self.peer.address);
         let _ = self.link.send_all(refusal::http(first), LINGER);
-        REASON
+        Box::new(REASON)
     }
 
     /// Ends the connection: by the outbox when the application knows it, else here.
     #[inline(never)]
-    fn part(&self, reason: CloseReason) {
-        let by_peer = matches!(reason, CloseReason::ByPeer | CloseReason::Lost(_) | CloseReason::Shutdown);
+    fn part(&self, reason: Box<CloseReason>) {
+        // What the server decided counts for more than the end of the stream that followed from it.
+        let reason = self.link.killed().map_or(reason, Box::new);
+        let by_peer = matches!(*reason, CloseReason::ByPeer | CloseReason::Lost(_) | CloseReason::Shutdown);
         if self.outbox.is_some() {
-            self.tell(Event::Closed(self.id, Box::new(reason)));
+            self.tell(Event::Closed(self.id, reason));
         } else {
             if !by_peer {
                 debug!("{} from {} closed: {reason}", self.id, self.peer.address);
