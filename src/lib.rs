@@ -5,3 +5,5 @@ pub mod wire;
 pub mod policy;
 
 pub mod server;
+
+pub mod client;

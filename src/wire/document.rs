@@ -92,6 +92,13 @@ impl fmt::Debug for Document {
     }
 }
 
+impl fmt::Display for Document {
+    /// The text of the frame, as it came.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.frame().lossy())
+    }
+}
+
 impl Encode for Document {
     fn encode(&self, out: &mut Vec<u8>) {
         self.frame().encode(out);
