@@ -7,3 +7,8 @@ pub mod policy;
 pub mod server;
 
 pub mod client;
+
+pub mod relay;
+
+#[cfg(feature = "cli")]
+pub mod cli;

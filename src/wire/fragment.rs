@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
-use super::document::{Document, ParseError};
+use super::document::Document;
 use super::frame::{Encode, Frame};
+use super::parse_error::ParseError;
 
 /// The start tag of an endless document's root.
 #[derive(Clone, Debug, PartialEq, Eq)]
