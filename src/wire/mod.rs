@@ -21,7 +21,7 @@ mod document;
 mod element;
 
 pub use document::{Document, Node, Tree};
-pub use element::Element;
+pub use element::{Element, escape};
 pub use frame::{Encode, Frame, FrameError, FrameReader, NUL, NulInFrame, write_frame};
 pub use limits::{
     ATTRIBUTES_MAX, CHANNEL_BYTES_MAX, CLIENT_FRAME_BYTES_MAX, LimitError, Limits, NAMESPACE_BYTES_MAX, NAMESPACES_MAX,
