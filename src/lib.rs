@@ -5,3 +5,6 @@ pub mod wire;
 pub mod policy;
 
 pub mod server;
+
+#[cfg(feature = "chat")]
+pub mod chat;
