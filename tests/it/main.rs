@@ -1,1 +1,5 @@
 //! Integration tests.
+
+// What people say to a chat and what they get, as plays.
+#[cfg(feature = "chat")]
+mod conversations;
