@@ -27,7 +27,8 @@ mod stream;
 mod element;
 
 pub use document::{Document, Node, Tree};
-pub use element::Element;
+
+pub use element::{Element, escape};
 pub use fragment::{Fragment, Root};
 pub use frame::{Encode, Frame, FrameError, FrameReader, NUL, NulInFrame, write_frame};
 pub use limits::{

@@ -7,3 +7,6 @@ mod client_listener;
 mod client_reconnect;
 mod framing;
 mod scripted;
+// What people say to a chat and what they get, as plays.
+#[cfg(feature = "chat")]
+mod conversations;
