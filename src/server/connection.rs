@@ -28,13 +28,14 @@ use super::sniff::{REQUEST_LINE_BYTES_MAX, Speaks, speaks};
 use crate::policy::is_request;
 use crate::wire::{Document, Element, Frame, FrameError, FrameReader, Limits, ParseError, write_frame};
 
-/// Bytes of the buffer that a connection begins with: most clients say little.
-const BUFFER_BYTES: usize = 1_024;
+/// Bytes of the buffer that a connection begins with: most clients say little. A buffer that was filled by one read
+/// becomes four times as large.
+const BUFFER_BYTES: usize = 256;
 
 /// Bytes read at a time until it is known what a connection speaks: enough for that, and little for who is silent.
 const FIRST_BYTES: usize = 64;
 
-/// Bytes of the buffer of a connection that filled the first one: it has more to say.
+/// Bytes of the buffer of a connection that always has more to say.
 const BUSY_BUFFER_BYTES: usize = 16 * 1_024;
 
 /// How long a peer has to take what this thread writes, and to close after it was told why.
@@ -452,10 +453,11 @@ impl Flooding {
 #[inline(never)]
 fn grow(reader: &mut FrameReader<BufReader<Intake>>) {
     let buffer = reader.reader_mut();
-    if buffer.capacity() == BUFFER_BYTES && buffer.get_ref().filled {
+    if buffer.get_ref().filled && buffer.capacity() < BUSY_BUFFER_BYTES {
+        let capacity = buffer.capacity() * 4;
         let unread = buffer.buffer().to_vec();
         let intake = buffer.get_mut().resume(&unread);
-        *buffer = BufReader::with_capacity(BUSY_BUFFER_BYTES, intake);
+        *buffer = BufReader::with_capacity(capacity, intake);
     }
 }
 
