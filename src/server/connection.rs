@@ -69,7 +69,6 @@ pub(super) struct Connection {
 /// ordinary document fits into the two pages that it touches anyway, beside the system's own data: connections travel
 /// in a box, and what is rarely done stays in functions of its own.
 pub(super) fn run(mut connection: Box<Connection>, seat: Seat) {
-    connection.id = seat.id;
     let reason = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| connection.converse()));
     connection.part(reason.unwrap_or_else(|_| Box::new(CloseReason::Panicked)));
     let (shared, id) = (Arc::clone(&connection.shared), seat.id);
@@ -102,6 +101,7 @@ pub(super) fn refuse(settings: &ListenerSettings, link: &Link, no_seat: NoSeat) 
 
 impl Connection {
     pub(super) fn new(
+        id: ConnectionId,
         listener: usize,
         settings: Arc<ListenerSettings>,
         shared: Arc<Shared>,
@@ -111,7 +111,7 @@ impl Connection {
     ) -> Connection {
         let local = link.local_addr().unwrap_or(address);
         let peer = Peer::new(address, local, listener, Instant::now());
-        Connection { id: ConnectionId::new(0, 0), settings, shared, limits, link, peer, outbox: None }
+        Connection { id, settings, shared, limits, link, peer, outbox: None }
     }
 
     /// Finds out what the peer speaks and does that. The result is why it ended.
