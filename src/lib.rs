@@ -10,5 +10,8 @@ pub mod client;
 
 pub mod relay;
 
+#[cfg(feature = "chat")]
+pub mod chat;
+
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -26,15 +26,20 @@ mod sender;
 // The thread: connects, reads, tells, tries again.
 mod worker;
 
-// What all sockets have in common.
+// The members of the class, whatever its `Data` carries.
 mod socket;
 
-// ActionScript 3's class.
+// ActionScript 3's class: frames.
 mod xml_socket;
+
+// The media server's other class: one endless document.
+mod xml_streams;
 
 pub use error::{Error, player};
 pub use event::{Event, Listener};
 pub use options::Framing;
 pub use reconnect::Reconnect;
 pub use sender::{Greeting, Sender};
+pub use socket::Socket;
 pub use xml_socket::XmlSocket;
+pub use xml_streams::XmlStreams;

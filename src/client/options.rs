@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::reconnect::Reconnect;
-use crate::wire::{CLIENT_FRAME_BYTES_MAX, NUL};
+use crate::wire::{CLIENT_FRAME_BYTES_MAX, NUL, Overflow, UNPROCESSED_BYTES_MAX};
 
 /// How long connecting may take when nothing else is set: the class's own default.
 pub(super) const TIMEOUT: Duration = Duration::from_millis(20_000);
@@ -53,6 +53,10 @@ pub(super) struct Options {
     pub(super) queue_bytes_max: usize,
     /// What ends a frame.
     pub(super) framing: Framing,
+    /// The longest unfinished element of an endless document.
+    pub(super) unprocessed_max: usize,
+    /// What happens to a longer one.
+    pub(super) overflow: Overflow,
     /// The host that is meant when none is given.
     pub(super) default_host: String,
     /// Whether and how a lost connection is made again.
@@ -68,6 +72,8 @@ impl Default for Options {
             frame_bytes_max: CLIENT_FRAME_BYTES_MAX,
             queue_bytes_max: 2 * CLIENT_FRAME_BYTES_MAX,
             framing: Framing::Nul,
+            unprocessed_max: UNPROCESSED_BYTES_MAX,
+            overflow: Overflow::Close,
             // What a player uses for a movie that came from a file.
             default_host: "localhost".to_owned(),
             reconnect: None,

@@ -26,12 +26,16 @@ use super::service::{CloseReason, ConnectionId, Message, Peer};
 use super::shutdown::Shared;
 use super::sniff::{REQUEST_LINE_BYTES_MAX, Speaks, speaks};
 use crate::policy::is_request;
-use crate::wire::{Document, Element, Frame, FrameError, FrameReader, Limits, write_frame};
+use crate::wire::{Document, Element, Frame, FrameError, FrameReader, Limits, ParseError, write_frame};
 
-/// Bytes of the buffer that a connection begins with: most clients say little.
-const BUFFER_BYTES: usize = 1_024;
+/// Bytes of the buffer that a connection begins with: most clients say little. A buffer that was filled by one read
+/// becomes four times as large.
+const BUFFER_BYTES: usize = 256;
 
-/// Bytes of the buffer of a connection that filled the first one: it has more to say.
+/// Bytes read at a time until it is known what a connection speaks: enough for that, and little for who is silent.
+const FIRST_BYTES: usize = 64;
+
+/// Bytes of the buffer of a connection that always has more to say.
 const BUSY_BUFFER_BYTES: usize = 16 * 1_024;
 
 /// How long a peer has to take what this thread writes, and to close after it was told why.
@@ -60,13 +64,13 @@ pub(super) struct Connection {
 
 /// Runs a connection from its first byte to its last. Never panics on what a peer sends; if it did, the connection
 /// would end like any other.
-pub(super) fn run(mut connection: Connection, seat: Seat) {
-    connection.id = seat.id;
+///
+/// A thread's stack takes memory by the page. What a client's thread needs while it waits and while it parses an
+/// ordinary document fits into the two pages that it touches anyway, beside the system's own data: connections travel
+/// in a box, and what is rarely done stays in functions of its own.
+pub(super) fn run(mut connection: Box<Connection>, seat: Seat) {
     let reason = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| connection.converse()));
-    let reason = reason.unwrap_or(CloseReason::Panicked);
-    // What the server decided counts for more than the end of the stream that followed from it.
-    let reason = connection.link.killed().unwrap_or(reason);
-    connection.part(reason);
+    connection.part(reason.unwrap_or_else(|_| Box::new(CloseReason::Panicked)));
     let (shared, id) = (Arc::clone(&connection.shared), seat.id);
     drop(connection);
     drop(seat);
@@ -97,6 +101,7 @@ pub(super) fn refuse(settings: &ListenerSettings, link: &Link, no_seat: NoSeat) 
 
 impl Connection {
     pub(super) fn new(
+        id: ConnectionId,
         listener: usize,
         settings: Arc<ListenerSettings>,
         shared: Arc<Shared>,
@@ -106,48 +111,58 @@ impl Connection {
     ) -> Connection {
         let local = link.local_addr().unwrap_or(address);
         let peer = Peer::new(address, local, listener, Instant::now());
-        Connection { id: ConnectionId::new(0, 0), settings, shared, limits, link, peer, outbox: None }
+        Connection { id, settings, shared, limits, link, peer, outbox: None }
     }
 
     /// Finds out what the peer speaks and does that. The result is why it ended.
-    fn converse(&mut self) -> CloseReason {
+    #[inline(never)]
+    fn converse(&mut self) -> Box<CloseReason> {
         let mut first = Vec::new();
-        let begun = match self.wait_for_first_byte(&mut first) {
-            Ok(at) => at,
-            Err(reason) => return reason,
-        };
-        let line_end = if self.settings.framing == Framing::Line { b'\n' } else { 0 };
-        let deadline = Limits::bound(self.limits.frame_seconds_max).map(Duration::from_secs);
-        let what = loop {
-            let ended = line_end != 0 && first.contains(&line_end) && first.len() < REQUEST_LINE_BYTES_MAX;
-            match speaks(&first) {
-                Some(what) => break what,
-                None if ended => break Speaks::Frames,
+        match self.sniff(&mut first) {
+            Ok((Speaks::Frames, begun)) => self.read_frames(first, begun),
+            Ok((Speaks::Http, _)) => self.answer_http(&first),
+            Ok((Speaks::Tls, _)) => {
+                info!("{} from {} sent a TLS handshake to a plain port: closed", self.id, self.peer.address);
+                Box::new(CloseReason::NotXmlSocket("a TLS handshake"))
+            }
+            Err(reason) => reason,
+        }
+    }
+
+    /// Reads into `first` until it is clear what the peer speaks, and since when.
+    #[inline(never)]
+    fn sniff(&mut self, first: &mut Vec<u8>) -> Result<(Speaks, Instant), Box<CloseReason>> {
+        let begun = self.wait_for_first_byte(first)?;
+        let line = self.settings.framing == Framing::Line;
+        let timeout = self.frame_timeout();
+        loop {
+            let ended = line && first.contains(&b'\n') && first.len() < REQUEST_LINE_BYTES_MAX;
+            match speaks(first) {
+                Some(what) => return Ok((what, begun)),
+                None if ended => return Ok((Speaks::Frames, begun)),
                 None => {}
             }
-            let left = deadline.map(|deadline| deadline.saturating_sub(begun.elapsed()));
+            let left = timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
             if left.is_some_and(|left| left.is_zero()) {
-                return CloseReason::FrameTimeout { zero_byte_missing: false };
+                return Err(Box::new(CloseReason::FrameTimeout { zero_byte_missing: false }));
             }
-            match self.read_some(&mut first, left) {
-                Ok(0) => return CloseReason::ByPeer,
+            match self.read_some(first, left) {
+                Ok(0) => return Err(Box::new(CloseReason::ByPeer)),
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) => return CloseReason::Lost(error.to_string()),
-            }
-        };
-        match what {
-            Speaks::Frames => self.read_frames(first, deadline, begun),
-            Speaks::Http => self.answer_http(&first),
-            Speaks::Tls => {
-                info!("{} from {} sent a TLS handshake to a plain port: closed", self.id, self.peer.address);
-                CloseReason::NotXmlSocket("a TLS handshake")
+                Err(error) => return Err(Box::new(CloseReason::Lost(error.to_string()))),
             }
         }
     }
 
+    /// The time from a frame's first byte to its end.
+    fn frame_timeout(&self) -> Option<Duration> {
+        Limits::bound(self.limits.frame_seconds_max).map(Duration::from_secs)
+    }
+
     /// Waits for the first byte as long as it takes; makes the connection known when it is silent for long enough.
-    fn wait_for_first_byte(&mut self, first: &mut Vec<u8>) -> Result<Instant, CloseReason> {
+    #[inline(never)]
+    fn wait_for_first_byte(&mut self, first: &mut Vec<u8>) -> Result<Instant, Box<CloseReason>> {
         let patience = match (&self.settings.policy, self.limits.announce_seconds) {
             _ if self.settings.policy_only => Some(POLICY_PORT_TIMEOUT),
             (Some(_), seconds @ 1..) => Some(Duration::from_secs(seconds)),
@@ -159,16 +174,16 @@ impl Connection {
         let mut timeout = patience;
         loop {
             match self.read_some(first, timeout) {
-                Ok(0) => return Err(CloseReason::ByPeer),
+                Ok(0) => return Err(Box::new(CloseReason::ByPeer)),
                 Ok(_) => return Ok(Instant::now()),
                 Err(error) if error.kind() == ErrorKind::WouldBlock && self.settings.policy_only => {
-                    return Err(CloseReason::FrameTimeout { zero_byte_missing: false });
+                    return Err(Box::new(CloseReason::FrameTimeout { zero_byte_missing: false }));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     timeout = None;
                     self.announce();
                 }
-                Err(error) => return Err(CloseReason::Lost(error.to_string())),
+                Err(error) => return Err(Box::new(CloseReason::Lost(error.to_string()))),
             }
         }
     }
@@ -177,7 +192,7 @@ impl Connection {
     fn read_some(&self, first: &mut Vec<u8>, timeout: Option<Duration>) -> std::io::Result<usize> {
         self.link.set_read_timeout(timeout.map(|timeout| timeout.max(Duration::from_millis(1))))?;
         let length = first.len();
-        first.resize(length + BUFFER_BYTES, 0);
+        first.resize(length + FIRST_BYTES, 0);
         let read = loop {
             match self.link.read(&mut first[length..]) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -190,6 +205,7 @@ impl Connection {
     }
 
     /// Makes the connection known to the application.
+    #[inline(never)]
     fn announce(&mut self) {
         if self.outbox.is_some() || self.settings.policy_only {
             return;
@@ -208,40 +224,59 @@ impl Connection {
     }
 
     /// Reads frames until the connection ends.
-    fn read_frames(&mut self, first: Vec<u8>, timeout: Option<Duration>, begun: Instant) -> CloseReason {
-        let intake = Intake::new(Arc::clone(&self.link), first, self.settings.framing, timeout, begun);
-        let buffer = BufReader::with_capacity(BUFFER_BYTES, intake);
-        let mut reader = FrameReader::new(buffer, self.limits.frame_bytes_max as usize);
-        let mut flood = Flooding::new(&self.limits);
-        let mut is_first = true;
+    #[inline(never)]
+    fn read_frames(&mut self, first: Vec<u8>, begun: Instant) -> Box<CloseReason> {
+        let mut reading = self.begin_reading(first, begun);
         loop {
-            let frame = match reader.read() {
-                Ok(Some(frame)) => frame,
-                Ok(None) => return CloseReason::ByPeer,
-                Err(error) => return read_failed(error, reader.partial(), self.limits.nodes_max),
-            };
-            if !self.link.is_open() {
-                return CloseReason::ByPeer;
-            }
-            self.shared.observer.frame_in(self.id, frame.bytes());
-            if std::mem::take(&mut is_first) {
-                self.settle_envelope(reader.reader().get_ref());
-                if self.settings.policy.is_some() && is_request(&frame) {
-                    return self.answer_policy_request();
-                }
-                if self.settings.policy_only {
-                    return CloseReason::NotXmlSocket("no policy request");
-                }
-                self.announce();
-            }
-            if let Err(reason) = self.deliver(frame, &mut flood) {
+            if let Err(reason) = self.read_frame(&mut reading) {
                 return reason;
             }
-            grow(&mut reader);
         }
     }
 
+    #[inline(never)]
+    fn begin_reading(&self, first: Vec<u8>, begun: Instant) -> Box<Reading> {
+        let intake = Intake::new(Arc::clone(&self.link), first, self.settings.framing, self.frame_timeout(), begun);
+        let buffer = BufReader::with_capacity(BUFFER_BYTES, intake);
+        let reader = FrameReader::new(buffer, self.limits.frame_bytes_max as usize);
+        Box::new(Reading { reader, flooding: Flooding::new(&self.limits), is_first: true })
+    }
+
+    /// Reads one frame and hands it on.
+    fn read_frame(&mut self, reading: &mut Reading) -> Result<(), Box<CloseReason>> {
+        let frame = match reading.reader.read() {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return Err(Box::new(CloseReason::ByPeer)),
+            Err(error) => return Err(read_failed(error, reading.reader.partial(), self.nodes_max())),
+        };
+        if !self.link.is_open() {
+            return Err(Box::new(CloseReason::ByPeer));
+        }
+        self.shared.observer.frame_in(self.id, frame.bytes());
+        if std::mem::take(&mut reading.is_first) {
+            self.meet(&frame, reading.reader.reader().get_ref())?;
+        }
+        self.deliver(frame, &mut reading.flooding)?;
+        grow(&mut reading.reader);
+        Ok(())
+    }
+
+    /// Looks at the first frame: a policy request ends the connection, anything else makes it known.
+    #[inline(never)]
+    fn meet(&mut self, frame: &Frame, intake: &Intake) -> Result<(), Box<CloseReason>> {
+        self.settle_envelope(intake);
+        if self.settings.policy.is_some() && is_request(frame) {
+            return Err(self.answer_policy_request());
+        }
+        if self.settings.policy_only {
+            return Err(Box::new(CloseReason::NotXmlSocket("no policy request")));
+        }
+        self.announce();
+        Ok(())
+    }
+
     /// On a listener that takes newlines, too, a client is answered with what it ends its own frames with.
+    #[inline(never)]
     fn settle_envelope(&mut self, intake: &Intake) {
         if self.settings.framing == Framing::Line && intake.first_end == Some(crate::wire::NUL) {
             self.announce();
@@ -252,50 +287,70 @@ impl Connection {
     }
 
     /// Hands a frame to the dispatcher, parsed if the listener parses; refuses it if it comes too fast or is no XML.
-    fn deliver(&self, frame: Frame, flood: &mut Flooding) -> Result<(), CloseReason> {
+    fn deliver(&self, frame: Frame, flooding: &mut Flooding) -> Result<(), Box<CloseReason>> {
         let frame = match self.settings.framing {
             Framing::Line => refusal::without_carriage_return(frame),
             Framing::Nul => frame,
         };
-        let cost = Bucket::cost(frame.len());
-        while let Err(wait) = flood.bucket.take(cost, Instant::now()) {
-            match self.settings.flood {
-                Flood::Refuse => return flood.refuse(|| self.reply(refusal::too_fast(&frame, wait))),
-                Flood::Pause => thread::sleep(wait.min(NAP)),
-            }
-            if !self.link.is_open() {
-                return Err(CloseReason::ByPeer);
-            }
+        if !self.admit(&frame, flooding)? {
+            return Ok(());
         }
-        let length = frame.len();
+        let cost = Budget::cost(frame.len());
         let message = match self.settings.frames {
             Frames::Any => Message::Frame(frame),
             // An empty frame is a sign of life and nothing else.
             Frames::Xml if frame.is_empty() => return Ok(()),
-            Frames::Xml => match Document::parse(frame, self.limits.nodes_max.min(u64::from(u32::MAX)) as u32) {
+            Frames::Xml => match Document::parse(frame, self.nodes_max()) {
                 Ok(document) => Message::Document(document),
                 Err((_, error)) => {
-                    self.reply(refusal::not_a_document(&error));
+                    self.reply(&error);
                     return Ok(());
                 }
             },
         };
-        let cost = Budget::cost(length);
         if !self.shared.budget.take(cost) {
-            return Err(CloseReason::Shutdown);
+            return Err(Box::new(CloseReason::Shutdown));
         }
         self.tell(Event::Message { id: self.id, message, cost });
         Ok(())
     }
 
-    /// Answers a frame that the application does not get.
-    fn reply(&self, answer: Element) {
-        self.tell(Event::Reply { id: self.id, frame: answer.to_frame(), then_close: None });
+    /// Whether a frame does not come too fast. Refuses it if it does, or waits until it does not.
+    #[inline(never)]
+    fn admit(&self, frame: &Frame, flooding: &mut Flooding) -> Result<bool, Box<CloseReason>> {
+        let cost = Bucket::cost(frame.len());
+        while let Err(wait) = flooding.bucket.take(cost, Instant::now()) {
+            match self.settings.flood {
+                Flood::Refuse if flooding.is_over() => return Err(Box::new(CloseReason::TooFast)),
+                Flood::Refuse => {
+                    let answer = refusal::too_fast(frame, wait).to_frame();
+                    self.tell(Event::Reply { id: self.id, frame: answer, then_close: None });
+                    return Ok(false);
+                }
+                Flood::Pause => thread::sleep(wait.min(NAP)),
+            }
+            if !self.link.is_open() {
+                return Err(Box::new(CloseReason::ByPeer));
+            }
+        }
+        Ok(true)
+    }
+
+    fn nodes_max(&self) -> u32 {
+        self.limits.nodes_max.min(u64::from(u32::MAX)) as u32
+    }
+
+    /// Answers a frame that is no document; the application does not get it.
+    #[inline(never)]
+    fn reply(&self, error: &ParseError) {
+        let answer = refusal::not_a_document(error).to_frame();
+        self.tell(Event::Reply { id: self.id, frame: answer, then_close: None });
     }
 
     /// Serves the policy file and ends the connection.
-    fn answer_policy_request(&self) -> CloseReason {
-        let Some(policy) = &self.settings.policy else { return CloseReason::ByPeer };
+    #[inline(never)]
+    fn answer_policy_request(&self) -> Box<CloseReason> {
+        let Some(policy) = &self.settings.policy else { return Box::new(CloseReason::ByPeer) };
         let local = self.peer.local_address;
         let (file, _) = policy(local).restricted_to_serving_port(local.port());
         debug!("{} from {} asked for the policy file", self.id, self.peer.address);
@@ -308,30 +363,34 @@ impl Connection {
             write_frame(&frame, &mut bytes);
             let _ = self.link.send_all(&bytes, LINGER);
         }
-        CloseReason::PolicyServed
+        Box::new(CloseReason::PolicyServed)
     }
 
     /// Refuses an HTTP request in its own words. If the application knows the connection, it forgets it first.
-    fn answer_http(&mut self, first: &[u8]) -> CloseReason {
+    #[inline(never)]
+    fn answer_http(&mut self, first: &[u8]) -> Box<CloseReason> {
         const REASON: CloseReason = CloseReason::NotXmlSocket("an HTTP request");
         if self.outbox.is_some() {
             let (answer, withdrawn) = bounded(1);
             self.tell(Event::Withdraw(self.id, answer));
             if !withdrawn.recv().unwrap_or(false) {
-                return REASON;
+                return Box::new(REASON);
             }
             self.outbox = None;
         }
         debug!("{} from {} sent an HTTP request", self.id, self.peer.address);
         let _ = self.link.send_all(refusal::http(first), LINGER);
-        REASON
+        Box::new(REASON)
     }
 
     /// Ends the connection: by the outbox when the application knows it, else here.
-    fn part(&self, reason: CloseReason) {
-        let by_peer = matches!(reason, CloseReason::ByPeer | CloseReason::Lost(_) | CloseReason::Shutdown);
+    #[inline(never)]
+    fn part(&self, reason: Box<CloseReason>) {
+        // What the server decided counts for more than the end of the stream that followed from it.
+        let reason = self.link.killed().map_or(reason, Box::new);
+        let by_peer = matches!(*reason, CloseReason::ByPeer | CloseReason::Lost(_) | CloseReason::Shutdown);
         if self.outbox.is_some() {
-            self.tell(Event::Closed(self.id, Box::new(reason)));
+            self.tell(Event::Closed(self.id, reason));
         } else {
             if !by_peer {
                 debug!("{} from {} closed: {reason}", self.id, self.peer.address);
@@ -358,6 +417,14 @@ impl Connection {
     }
 }
 
+/// What reading frames needs to remember. Lies on the heap, not on the thread's stack.
+struct Reading {
+    reader: FrameReader<BufReader<Intake>>,
+    flooding: Flooding,
+    /// Whether the next frame is the connection's first.
+    is_first: bool,
+}
+
 /// How fast one connection's frames come.
 struct Flooding {
     bucket: Bucket,
@@ -371,46 +438,45 @@ impl Flooding {
         Flooding { bucket: Bucket::new(limits, now), refusals: 0, since: now }
     }
 
-    /// Refuses a frame; too many refusals in a short time end the connection.
-    fn refuse(&mut self, refuse: impl FnOnce()) -> Result<(), CloseReason> {
+    /// Counts a refusal. `true` when there were too many in a short time.
+    fn is_over(&mut self) -> bool {
         if self.since.elapsed() > REFUSALS_WINDOW {
             self.refusals = 0;
             self.since = Instant::now();
         }
         self.refusals += 1;
-        if self.refusals > REFUSALS_MAX {
-            return Err(CloseReason::TooFast);
-        }
-        refuse();
-        Ok(())
+        self.refusals > REFUSALS_MAX
     }
 }
 
 /// Gives a busy connection a larger buffer.
+#[inline(never)]
 fn grow(reader: &mut FrameReader<BufReader<Intake>>) {
     let buffer = reader.reader_mut();
-    if buffer.capacity() == BUFFER_BYTES && buffer.get_ref().filled {
+    if buffer.get_ref().filled && buffer.capacity() < BUSY_BUFFER_BYTES {
+        let capacity = buffer.capacity() * 4;
         let unread = buffer.buffer().to_vec();
         let intake = buffer.get_mut().resume(&unread);
-        *buffer = BufReader::with_capacity(BUSY_BUFFER_BYTES, intake);
+        *buffer = BufReader::with_capacity(capacity, intake);
     }
 }
 
 /// Why reading ended, from the error and the frame that had begun.
-fn read_failed(error: FrameError, partial: &[u8], nodes_max: u64) -> CloseReason {
-    match error {
+#[inline(never)]
+fn read_failed(error: FrameError, partial: &[u8], nodes_max: u32) -> Box<CloseReason> {
+    Box::new(match error {
         FrameError::TooLong { frame_bytes_max } => CloseReason::FrameTooLong { frame_bytes_max },
         FrameError::Io(error) if error.kind() == ErrorKind::TimedOut => {
             let complete = partial.ends_with(b"\n")
-                && Frame::new(partial)
-                    .is_ok_and(|frame| Document::parse(frame, nodes_max.min(u64::from(u32::MAX)) as u32).is_ok());
+                && Frame::new(partial).is_ok_and(|frame| Document::parse(frame, nodes_max).is_ok());
             CloseReason::FrameTimeout { zero_byte_missing: complete }
         }
         FrameError::Io(error) => CloseReason::Lost(error.to_string()),
-    }
+    })
 }
 
 /// Reads and drops what a peer that was told to go still sends, for a short time.
+#[inline(never)]
 fn linger(link: &Link) {
     let deadline = Instant::now() + LINGER;
     let mut scrap = [0; 512];

@@ -191,7 +191,9 @@ impl Listener {
         shared.observer.accepted(seat.id, address);
         let name = format!("client {}", seat.id);
         let spare = Arc::clone(&link);
-        let connection = Connection::new(index, Arc::clone(&self.settings), Arc::clone(shared), limits, link, address);
+        let connection =
+            Connection::new(seat.id, index, Arc::clone(&self.settings), Arc::clone(shared), limits, link, address);
+        let connection = Box::new(connection);
         let spawned = thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn_scoped(scope, move || {
             let _permit = permit;
             connection::run(connection, seat);

@@ -6,7 +6,8 @@
 use std::fmt;
 
 use super::frame::{Encode, Frame};
-use super::limits::NAMESPACES_MAX;
+use super::parse_error::ParseError;
+use super::scan::scan;
 
 /// The tree of a document, borrowed from its text.
 pub type Tree<'text> = roxmltree::Document<'text>;
@@ -32,6 +33,7 @@ impl Document {
     /// is bounded: see [`ParseErrorKind::TooComplex`].
     pub fn parse(frame: Frame, nodes_max: u32) -> Result<Document, (Frame, ParseError)> {
         Document::try_new_or_recover(frame, |frame| parse_tree(frame, nodes_max))
+            .map_err(|(frame, error)| (frame, *error))
     }
 
     /// The frame as it came.
@@ -124,94 +126,35 @@ fn trim(text: &str) -> &str {
     text.trim_start_matches('\u{feff}').trim_matches([' ', '\t', '\r', '\n'])
 }
 
-fn parse_tree(frame: &Frame, nodes_max: u32) -> Result<Tree<'_>, ParseError> {
-    let text = frame.text().map_err(|error| ParseError {
-        kind: ParseErrorKind::NotUtf8,
-        byte_offset: error.valid_up_to(),
-        line: 0,
-        column: 0,
-        reason: "the bytes are not UTF-8".to_owned(),
-    })?;
-    let document = trim(text);
-    let skipped = document.as_ptr() as usize - text.as_ptr() as usize;
-    if memchr::memmem::find_iter(document.as_bytes(), b"xmlns").nth(NAMESPACES_MAX).is_some() {
-        return Err(ParseError::new(
-            ParseErrorKind::TooComplex,
-            text,
-            skipped,
-            format!("more than {NAMESPACES_MAX} namespace declarations"),
-        ));
-    }
+/// Parses the text of `frame`. The functions beside it are apart so that the stack that parsing needs stays small:
+/// a server has thousands of threads that do just this.
+fn parse_tree(frame: &Frame, nodes_max: u32) -> Result<Tree<'_>, Box<ParseError>> {
+    let document = look_at(frame)?;
     let options = roxmltree::ParsingOptions { allow_dtd: false, nodes_limit: nodes_max, entity_resolver: None };
-    let tree = roxmltree::Document::parse_with_options(document, options).map_err(|error| {
-        let kind = match error {
-            roxmltree::Error::NodesLimitReached
-            | roxmltree::Error::AttributesLimitReached
-            | roxmltree::Error::NamespacesLimitReached => ParseErrorKind::TooComplex,
-            _ => ParseErrorKind::NotXml,
-        };
-        let offset = skipped + offset_of(document, error.pos());
-        ParseError::new(kind, text, offset, error.to_string())
-    })?;
-    Ok(tree)
-}
-
-/// The byte at which line and column of a `roxmltree` position lie.
-fn offset_of(text: &str, position: roxmltree::TextPos) -> usize {
-    let line_start = match position.row.saturating_sub(2) as usize {
-        _ if position.row <= 1 => 0,
-        n => memchr::memchr_iter(b'\n', text.as_bytes()).nth(n).map_or(text.len(), |newline| newline + 1),
-    };
-    let column = position.col.saturating_sub(1) as usize;
-    text[line_start..].char_indices().nth(column).map_or(text.len(), |(offset, _)| line_start + offset)
-}
-
-/// Why a frame is not a document, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ParseError {
-    /// What kind of fault it is.
-    pub kind: ParseErrorKind,
-    /// The byte of the frame at which it was noticed.
-    pub byte_offset: usize,
-    /// The line of that byte, counted from 1; 0 when the frame is not text.
-    pub line: u32,
-    /// The character of that line, counted from 1; 0 when the frame is not text.
-    pub column: u32,
-    /// What is wrong, for a person.
-    pub reason: String,
-}
-
-/// The kinds of [`ParseError`]; all are the peer's fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ParseErrorKind {
-    /// Not one well-formed element with its namespaces declared, or with a document type declaration.
-    NotXml,
-    /// Not UTF-8.
-    NotUtf8,
-    /// More nodes, attributes or namespace declarations than are parsed.
-    TooComplex,
-}
-
-impl ParseError {
-    fn new(kind: ParseErrorKind, text: &str, byte_offset: usize, reason: String) -> ParseError {
-        let before = &text[..byte_offset];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        ParseError {
-            kind,
-            byte_offset,
-            line: memchr::memchr_iter(b'\n', before.as_bytes()).count() as u32 + 1,
-            column: before[line_start..].chars().count() as u32 + 1,
-            reason,
-        }
+    match roxmltree::Document::parse_with_options(document, options) {
+        Ok(tree) => Ok(tree),
+        Err(error) => Err(refused(frame, document, &error, nodes_max)),
     }
 }
 
-impl fmt::Display for ParseError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason)
-    }
+/// The document in `frame`, if it is text that is worth parsing.
+#[inline(never)]
+fn look_at(frame: &Frame) -> Result<&str, Box<ParseError>> {
+    let text = frame.text().map_err(ParseError::not_utf8)?;
+    let document = trim(text);
+    scan(document).map_err(|fault| ParseError::of_scan(text, offset_in(text, document), &fault))?;
+    Ok(document)
 }
 
-impl std::error::Error for ParseError {}
+/// Why the parser refused `document`, which is text of `frame`.
+#[cold]
+#[inline(never)]
+fn refused(frame: &Frame, document: &str, error: &roxmltree::Error, nodes_max: u32) -> Box<ParseError> {
+    let text = frame.text().unwrap_or(document);
+    Box::new(ParseError::of_parser(text, offset_in(text, document), document, error, nodes_max))
+}
+
+/// Where in `text` its part `document` begins.
+fn offset_in(text: &str, document: &str) -> usize {
+    document.as_ptr() as usize - text.as_ptr() as usize
+}

@@ -4,10 +4,13 @@
 //! Must not know: any vocabulary.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write};
 
 use super::document::Document;
 use super::frame::{Encode, Frame};
+
+/// Bytes that most elements' attributes fit in, so that they are written into one allocation.
+const ATTRIBUTES_BYTES: usize = 96;
 
 /// An XML element to send. Written without declaration, indentation or newline.
 ///
@@ -29,12 +32,18 @@ impl Element {
     /// An empty element. `name` MUST be an XML name: it is written as it is.
     #[must_use]
     pub fn new(name: impl Into<Cow<'static, str>>) -> Element {
-        Element { name: name.into(), attributes: String::new(), content: String::new() }
+        let name = name.into();
+        debug_assert!(is_name(&name), "{name:?} is no name for an element");
+        Element { name, attributes: String::new(), content: String::new() }
     }
 
     /// Adds an attribute. `name` MUST be an XML name that the element does not have yet; the value may be any text.
     #[must_use]
     pub fn attribute(mut self, name: &str, value: impl fmt::Display) -> Element {
+        debug_assert!(is_name(name), "{name:?} is no name for an attribute");
+        if self.attributes.is_empty() {
+            self.attributes.reserve(ATTRIBUTES_BYTES);
+        }
         self.attributes.push(' ');
         self.attributes.push_str(name);
         self.attributes.push_str("=\"");
@@ -62,7 +71,7 @@ impl Element {
     /// Appends a child element.
     #[must_use]
     pub fn child(mut self, child: &Element) -> Element {
-        child.write(&mut self.content);
+        self.content.extend(child.pieces());
         self
     }
 
@@ -86,27 +95,19 @@ impl Element {
         Frame::new(bytes).unwrap_or_default()
     }
 
-    fn write(&self, out: &mut String) {
-        out.push('<');
-        out.push_str(&self.name);
-        out.push_str(&self.attributes);
-        if self.content.is_empty() {
-            out.push_str("/>");
-        } else {
-            out.push('>');
-            out.push_str(&self.content);
-            out.push_str("</");
-            out.push_str(&self.name);
-            out.push('>');
+    /// What is written, in order.
+    fn pieces(&self) -> [&str; 8] {
+        let (name, attributes) = (&*self.name, &*self.attributes);
+        match &*self.content {
+            "" => ["<", name, attributes, "/>", "", "", "", ""],
+            content => ["<", name, attributes, ">", content, "</", name, ">"],
         }
     }
 }
 
 impl fmt::Display for Element {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = String::new();
-        self.write(&mut text);
-        f.write_str(&text)
+        self.pieces().into_iter().try_for_each(|piece| f.write_str(piece))
     }
 }
 
@@ -118,10 +119,26 @@ impl fmt::Debug for Element {
 
 impl Encode for Element {
     fn encode(&self, out: &mut Vec<u8>) {
-        let mut text = String::with_capacity(2 * self.name.len() + self.attributes.len() + self.content.len() + 5);
-        self.write(&mut text);
-        out.extend_from_slice(text.as_bytes());
+        let pieces = self.pieces();
+        out.reserve(pieces.iter().map(|piece| piece.len()).sum());
+        for piece in pieces {
+            out.extend_from_slice(piece.as_bytes());
+        }
     }
+}
+
+/// Whether `name` can be written where a name is due without breaking the markup; only a caller's mistake makes it not.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(|c: char| c <= ' ' || "<>&\"'=/".contains(c))
+}
+
+/// `text` as it may stand in an attribute's quotes or between tags: escaped, without the characters that XML forbids.
+/// For frames that are too frequent to be built with [`Element`]; all other code MUST leave escaping to it.
+#[must_use]
+pub fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    let _ = Escape { out: &mut escaped, in_attribute: true }.write_str(text);
+    escaped
 }
 
 /// Appends what is written to it, escaped, and without the characters that XML 1.0 forbids (a zero byte among them).
@@ -133,27 +150,40 @@ struct Escape<'out> {
 
 impl fmt::Write for Escape<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut done = 0;
-        for (at, c) in text.char_indices() {
-            let replacement = match c {
-                '&' => "&amp;",
-                '<' => "&lt;",
-                '>' => "&gt;",
-                '\r' => "&#13;",
-                '"' if self.in_attribute => "&quot;",
-                '\n' if self.in_attribute => "&#10;",
-                '\t' if self.in_attribute => "&#9;",
-                '\t' | '\n' | ' '..='\u{fffd}' | '\u{10000}'.. => continue,
-                _ => "",
-            };
-            self.out.push_str(&text[done..at]);
-            self.out.push_str(replacement);
-            done = at + c.len_utf8();
+        let mut rest = text;
+        while let Some(at) = rest.bytes().position(|byte| SPECIAL[byte as usize]) {
+            let (plain, special) = rest.split_at(at);
+            self.out.push_str(plain);
+            let Some(c) = special.chars().next() else { break };
+            match c {
+                '&' => self.out.push_str("&amp;"),
+                '<' => self.out.push_str("&lt;"),
+                '>' => self.out.push_str("&gt;"),
+                '\r' => self.out.push_str("&#13;"),
+                '"' if self.in_attribute => self.out.push_str("&quot;"),
+                '\n' if self.in_attribute => self.out.push_str("&#10;"),
+                '\t' if self.in_attribute => self.out.push_str("&#9;"),
+                '\u{0}'..='\u{8}' | '\u{b}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => {}
+                _ => self.out.push(c),
+            }
+            rest = &special[c.len_utf8()..];
         }
-        self.out.push_str(&text[done..]);
+        self.out.push_str(rest);
         Ok(())
     }
 }
+
+/// Whether a character that begins with this byte may need escaping or leaving out. A table, because every byte that
+/// is sent is looked up; U+FFFE and U+FFFF begin with 0xEF.
+const SPECIAL: [bool; 256] = {
+    let mut special = [false; 256];
+    let mut byte = 0;
+    while byte < special.len() {
+        special[byte] = matches!(byte as u8, 0..=0x1f | b'"' | b'&' | b'<' | b'>' | 0xef);
+        byte += 1;
+    }
+    special
+};
 
 #[cfg(test)]
 mod tests {
@@ -172,6 +202,12 @@ mod tests {
         let kept = "a<b>&\"'\r\n\t\u{d7ff}\u{10ffff}é";
         assert_eq!(parsed.root_element().attribute("a"), Some(kept));
         assert_eq!(parsed.root_element().text(), Some(kept));
+    }
+
+    #[test]
+    fn escaped_text_is_what_an_attribute_holds() {
+        let text = "a<b>&\"'\r\n\t\u{0}\u{fffe}é";
+        assert_eq!(format!("<e a=\"{}\"/>", escape(text)), Element::new("e").attribute("a", text).to_string());
     }
 
     #[test]
