@@ -79,7 +79,10 @@ const STREAMS: &[(&[u8], &[&str])] = &[
     (b"tail", &[]),
     (b"", &[]),
     // Not XML, not ASCII.
-    (b"%xt%s%j#jr%-1%100%\0{\"t\":\"xt\"}\0!SOS<clear/>\n\0", &["%xt%s%j#jr%-1%100%", "{\"t\":\"xt\"}", "!SOS<clear/>\n"]),
+    (
+        b"%xt%s%j#jr%-1%100%\0{\"t\":\"xt\"}\0!SOS<clear/>\n\0",
+        &["%xt%s%j#jr%-1%100%", "{\"t\":\"xt\"}", "!SOS<clear/>\n"],
+    ),
     ("<ENTER name=\"名無しさん\"/>\0".as_bytes(), &["<ENTER name=\"名無しさん\"/>"]),
 ];
 
