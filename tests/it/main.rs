@@ -1,4 +1,6 @@
 //! Integration tests.
 
+mod costs;
 mod documents;
 mod framing;
+mod tidy;
