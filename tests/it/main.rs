@@ -10,3 +10,7 @@ mod scripted;
 // What people say to a chat and what they get, as plays.
 #[cfg(feature = "chat")]
 mod conversations;
+mod costs;
+mod documents;
+mod framing;
+mod tidy;
