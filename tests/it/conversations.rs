@@ -23,13 +23,13 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use xmlsocket::chat::{Chat, Settings};
+use xmlsocket::chat::{Chat, Code, Settings};
 use xmlsocket::server::{CloseReason, ConnectionId, Stage};
 
 #[test]
 fn every_play_goes_as_written() {
     let plays = plays();
-    assert!(!plays.is_empty(), "no play was found");
+    assert!(plays.len() >= 12, "only {} plays were found", plays.len());
     let mut failures = String::new();
     for (path, text) in &plays {
         if let Err((line, failure)) = Play::run(text) {
@@ -37,6 +37,18 @@ fn every_play_goes_as_written() {
         }
     }
     assert!(failures.is_empty(), "{failures}");
+}
+
+#[test]
+fn every_error_code_is_in_a_play() {
+    let plays = plays();
+    for code in Code::ALL {
+        let error = format!("<error code=\"{}\"", code.as_str());
+        let played = plays
+            .iter()
+            .any(|(_, text)| text.lines().any(|line| line.contains(" receives: ") && line.contains(&error)));
+        assert!(played, "no play shows {error}");
+    }
 }
 
 #[test]
