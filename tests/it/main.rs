@@ -1,4 +1,4 @@
-//! Integration tests.
+//! Everything that needs a socket, a thread or a process: one binary, so that it links once.
 
 mod client;
 mod client_endings;
@@ -10,3 +10,7 @@ mod scripted;
 // What people say to a chat and what they get, as plays.
 #[cfg(feature = "chat")]
 mod conversations;
+
+// The server over loopback.
+mod harness;
+mod server;
