@@ -16,11 +16,11 @@ use xmlsocket::server::{
 use xmlsocket::wire::Limits;
 
 /// The longest that any test waits for anything.
-pub const DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
 /// What the server reports, in the order in which it happened.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Note {
+pub(crate) enum Note {
     Accepted(ConnectionId),
     Refused(String),
     Opened(ConnectionId),
@@ -32,7 +32,7 @@ pub enum Note {
 
 /// What the service was told, in the order in which it happened. Ticks are not reported: they come all the time.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Told {
+pub(crate) enum Told {
     Open(ConnectionId),
     Message(ConnectionId, String),
     Idle(ConnectionId),
@@ -42,7 +42,7 @@ pub enum Told {
 }
 
 /// A queue of reports that can be searched: what a search skips stays for the next.
-pub struct Reports<T> {
+pub(crate) struct Reports<T> {
     queue: Receiver<T>,
     skipped: Vec<T>,
 }
@@ -53,7 +53,7 @@ impl<T: std::fmt::Debug> Reports<T> {
     }
 
     /// Waits for the first report that `pick` gives something for, and takes it out.
-    pub fn wait<R>(&mut self, what: &str, mut pick: impl FnMut(&T) -> Option<R>) -> R {
+    pub(crate) fn wait<R>(&mut self, what: &str, mut pick: impl FnMut(&T) -> Option<R>) -> R {
         for at in 0..self.skipped.len() {
             if let Some(picked) = pick(&self.skipped[at]) {
                 self.skipped.remove(at);
@@ -73,7 +73,7 @@ impl<T: std::fmt::Debug> Reports<T> {
     }
 
     /// All reports that are there, whether skipped before or not.
-    pub fn all(&mut self) -> Vec<T> {
+    pub(crate) fn all(&mut self) -> Vec<T> {
         self.skipped.extend(self.queue.try_iter());
         std::mem::take(&mut self.skipped)
     }
@@ -84,55 +84,55 @@ impl<T: std::fmt::Debug> Reports<T> {
 }
 
 impl Reports<Note> {
-    pub fn opened(&mut self) -> ConnectionId {
+    pub(crate) fn opened(&mut self) -> ConnectionId {
         self.wait("a connection opened", |note| match note {
             Note::Opened(id) => Some(*id),
             _ => None,
         })
     }
 
-    pub fn closed(&mut self, id: ConnectionId) -> CloseReason {
+    pub(crate) fn closed(&mut self, id: ConnectionId) -> CloseReason {
         self.wait(&format!("{id} closed"), |note| match note {
             Note::Closed(closed, reason) if *closed == id => Some(reason.clone()),
             _ => None,
         })
     }
 
-    pub fn any_closed(&mut self) -> (ConnectionId, CloseReason) {
+    pub(crate) fn any_closed(&mut self) -> (ConnectionId, CloseReason) {
         self.wait("a connection closed", |note| match note {
             Note::Closed(id, reason) => Some((*id, reason.clone())),
             _ => None,
         })
     }
 
-    pub fn any_ended(&mut self) -> ConnectionId {
+    pub(crate) fn any_ended(&mut self) -> ConnectionId {
         self.wait("a connection ended", |note| match note {
             Note::Ended(id) => Some(*id),
             _ => None,
         })
     }
 
-    pub fn fell_behind(&mut self, id: ConnectionId) {
+    pub(crate) fn fell_behind(&mut self, id: ConnectionId) {
         self.wait(&format!("{id} fell behind"), |note| (*note == Note::FellBehind(id)).then_some(()));
     }
 }
 
 impl Reports<Told> {
-    pub fn open(&mut self) -> ConnectionId {
+    pub(crate) fn open(&mut self) -> ConnectionId {
         self.wait("on_open", |told| match told {
             Told::Open(id) => Some(*id),
             _ => None,
         })
     }
 
-    pub fn message(&mut self) -> String {
+    pub(crate) fn message(&mut self) -> String {
         self.wait("on_message", |told| match told {
             Told::Message(_, text) => Some(text.clone()),
             _ => None,
         })
     }
 
-    pub fn close(&mut self, id: ConnectionId) -> CloseReason {
+    pub(crate) fn close(&mut self, id: ConnectionId) -> CloseReason {
         self.wait("on_close", |told| match told {
             Told::Close(closed, reason) if *closed == id => Some(reason.clone()),
             _ => None,
@@ -176,15 +176,15 @@ impl Observer for Watch {
 type On<A> = Box<dyn FnMut(&mut Context<'_>, A) + Send>;
 
 /// A service that reports what it is told and then does what a test says.
-pub struct Probe {
+pub(crate) struct Probe {
     told: Option<Sender<Told>>,
-    pub on_open: On<ConnectionId>,
-    pub on_message: On<(ConnectionId, Message)>,
-    pub on_idle: On<ConnectionId>,
-    pub on_close: On<ConnectionId>,
-    pub on_tick: On<()>,
-    pub on_external: On<Box<dyn Any + Send>>,
-    pub on_shutdown: On<()>,
+    pub(crate) on_open: On<ConnectionId>,
+    pub(crate) on_message: On<(ConnectionId, Message)>,
+    pub(crate) on_idle: On<ConnectionId>,
+    pub(crate) on_close: On<ConnectionId>,
+    pub(crate) on_tick: On<()>,
+    pub(crate) on_external: On<Box<dyn Any + Send>>,
+    pub(crate) on_shutdown: On<()>,
 }
 
 impl Default for Probe {
@@ -205,7 +205,7 @@ impl Default for Probe {
 
 impl Probe {
     /// Answers messages as `on_message` does.
-    pub fn answering(on_message: impl FnMut(&mut Context<'_>, ConnectionId, &str) + Send + 'static) -> Probe {
+    pub(crate) fn answering(on_message: impl FnMut(&mut Context<'_>, ConnectionId, &str) + Send + 'static) -> Probe {
         let mut on_message = on_message;
         Probe {
             on_message: Box::new(move |cx, (from, message)| on_message(cx, from, &message.frame().lossy())),
@@ -214,7 +214,7 @@ impl Probe {
     }
 
     /// Sends every message to everybody who is there, the sender too.
-    pub fn fan_out() -> Probe {
+    pub(crate) fn fan_out() -> Probe {
         let everybody = Arc::new(Mutex::new(Vec::new()));
         let (comers, goers, readers) = (Arc::clone(&everybody), Arc::clone(&everybody), everybody);
         Probe {
@@ -265,53 +265,53 @@ impl Service for Probe {
 }
 
 /// A server that is being set up.
-pub struct Setup {
-    pub limits: Limits,
-    pub settings: ListenerSettings,
+pub(crate) struct Setup {
+    pub(crate) limits: Limits,
+    pub(crate) settings: ListenerSettings,
     /// Whether there is a policy port, too: the second address.
-    pub policy_port: bool,
+    pub(crate) policy_port: bool,
     /// Whether messages are reported by the service: switched off where there are very many.
-    pub told: bool,
+    pub(crate) told: bool,
 }
 
 impl Setup {
     /// XML, no policy, no limit on how fast frames come.
-    pub fn new() -> Setup {
+    pub(crate) fn new() -> Setup {
         let mut limits = Limits::default();
         limits.frames_per_second_max = 0;
         Setup { limits, settings: ListenerSettings::default(), policy_port: false, told: true }
     }
 
     /// Sets limits.
-    pub fn limits(mut self, set: impl FnOnce(&mut Limits)) -> Setup {
+    pub(crate) fn limits(mut self, set: impl FnOnce(&mut Limits)) -> Setup {
         set(&mut self.limits);
         self
     }
 
     /// Sets what may be set for the listener.
-    pub fn settings(mut self, set: impl FnOnce(&mut ListenerSettings)) -> Setup {
+    pub(crate) fn settings(mut self, set: impl FnOnce(&mut ListenerSettings)) -> Setup {
         set(&mut self.settings);
         self
     }
 
     /// Frames are not parsed.
-    pub fn any(self) -> Setup {
+    pub(crate) fn any(self) -> Setup {
         self.settings(|settings| settings.frames = Frames::Any)
     }
 
     /// Policy requests are answered.
-    pub fn policy(self) -> Setup {
+    pub(crate) fn policy(self) -> Setup {
         self.settings(|settings| settings.policy = Some(Arc::new(|_| test_policy())))
     }
 
     /// Nothing is reported but the observer's notes.
-    pub fn quiet(mut self) -> Setup {
+    pub(crate) fn quiet(mut self) -> Setup {
         self.told = false;
         self
     }
 
     /// Starts the server.
-    pub fn serve(self, mut probe: Probe) -> Running {
+    pub(crate) fn serve(self, mut probe: Probe) -> Running {
         log_lines();
         let (notes, noted) = unbounded();
         let (told, telling) = unbounded();
@@ -328,31 +328,31 @@ impl Setup {
 }
 
 /// The policy file that test servers serve.
-pub fn test_policy() -> PolicyFile {
+pub(crate) fn test_policy() -> PolicyFile {
     PolicyFile::granting(["example.com".parse().unwrap()], &"1024-65535".parse::<PortList>().unwrap())
 }
 
 /// A server under test.
-pub struct Running {
-    pub server: Server,
-    pub address: SocketAddr,
-    pub notes: Reports<Note>,
-    pub told: Reports<Told>,
+pub(crate) struct Running {
+    pub(crate) server: Server,
+    pub(crate) address: SocketAddr,
+    pub(crate) notes: Reports<Note>,
+    pub(crate) told: Reports<Told>,
 }
 
 impl Running {
-    pub fn connect(&self) -> Client {
+    pub(crate) fn connect(&self) -> Client {
         Client::connect(self.address)
     }
 
     /// Connects and waits until the service knows of it. There MUST be no policy, so that it does at once.
-    pub fn join(&mut self) -> (Client, ConnectionId) {
+    pub(crate) fn join(&mut self) -> (Client, ConnectionId) {
         let client = self.connect();
         (client, self.notes.opened())
     }
 
     /// Stops the server and gives how long that took.
-    pub fn stop(&self) -> Duration {
+    pub(crate) fn stop(&self) -> Duration {
         let begun = Instant::now();
         self.server.shutdown();
         begun.elapsed()
@@ -360,19 +360,19 @@ impl Running {
 }
 
 /// A raw client. Every read and write has the deadline.
-pub struct Client {
-    pub stream: TcpStream,
+pub(crate) struct Client {
+    pub(crate) stream: TcpStream,
     /// Bytes that were read after the last frame.
     unread: Vec<u8>,
 }
 
 impl Client {
-    pub fn connect(address: SocketAddr) -> Client {
+    pub(crate) fn connect(address: SocketAddr) -> Client {
         Client::from_stream(TcpStream::connect_timeout(&address, DEADLINE).unwrap())
     }
 
     /// A client whose system takes few bytes that it does not read.
-    pub fn with_small_buffer(address: SocketAddr) -> Client {
+    pub(crate) fn with_small_buffer(address: SocketAddr) -> Client {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(4_096).unwrap();
         socket.connect_timeout(&address.into(), DEADLINE).unwrap();
@@ -386,24 +386,24 @@ impl Client {
         Client { stream, unread: Vec::new() }
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.stream.local_addr().unwrap()
     }
 
     /// Sends one frame.
-    pub fn send(&mut self, text: &str) {
+    pub(crate) fn send(&mut self, text: &str) {
         let mut bytes = text.as_bytes().to_vec();
         bytes.push(0);
         self.write(&bytes);
     }
 
     /// Sends bytes as they are.
-    pub fn write(&mut self, bytes: &[u8]) {
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
     }
 
     /// The next frame; `None` at the end of the stream, whatever was begun. A reset counts as an end.
-    pub fn frame_or_end(&mut self) -> Option<String> {
+    pub(crate) fn frame_or_end(&mut self) -> Option<String> {
         let mut searched = 0;
         loop {
             if let Some(end) = self.unread[searched..].iter().position(|&byte| byte == 0) {
@@ -422,17 +422,17 @@ impl Client {
     }
 
     /// The next frame, which must be there.
-    pub fn frame(&mut self) -> String {
+    pub(crate) fn frame(&mut self) -> String {
         self.frame_or_end().expect("the connection ended and a frame was expected")
     }
 
     /// The connection must end, without another byte.
-    pub fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         assert_eq!(self.rest().escape_ascii().to_string(), "", "nothing more was expected");
     }
 
     /// All bytes up to the end.
-    pub fn rest(&mut self) -> Vec<u8> {
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
         let mut rest = std::mem::take(&mut self.unread);
         let mut bytes = [0; 16 * 1024];
         loop {
@@ -446,23 +446,23 @@ impl Client {
     }
 
     /// Says that nothing more will be sent.
-    pub fn half_close(&self) {
+    pub(crate) fn half_close(&self) {
         self.stream.shutdown(Shutdown::Write).unwrap();
     }
 
     /// Makes the system answer with a reset when this client is dropped.
-    pub fn reset(self) {
+    pub(crate) fn reset(self) {
         socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
     }
 }
 
 /// Locks, whoever panicked before.
-pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The lines that were logged by all tests of this process; a test finds its own by an address or a name in them.
-pub fn log_lines() -> &'static Mutex<Vec<String>> {
+pub(crate) fn log_lines() -> &'static Mutex<Vec<String>> {
     struct Lines(Mutex<Vec<String>>);
     impl log::Log for Lines {
         fn enabled(&self, _: &log::Metadata<'_>) -> bool {

@@ -12,5 +12,6 @@ mod scripted;
 mod conversations;
 
 // The server over loopback.
+mod announce;
 mod harness;
 mod server;
