@@ -58,6 +58,8 @@ pub(super) struct Connection {
     limits: Arc<Limits>,
     link: Arc<Link>,
     peer: Peer,
+    /// How frames are wrapped on their way to the client, as far as that is known.
+    envelope: Envelope,
     /// Set once the application knows of the connection.
     outbox: Option<Arc<Outbox>>,
 }
@@ -111,7 +113,11 @@ impl Connection {
     ) -> Connection {
         let local = link.local_addr().unwrap_or(address);
         let peer = Peer::new(address, local, listener, Instant::now());
-        Connection { id, settings, shared, limits, link, peer, outbox: None }
+        let envelope = match settings.framing {
+            Framing::Nul => Envelope::Nul,
+            Framing::Line => Envelope::Line,
+        };
+        Connection { id, settings, shared, limits, link, peer, envelope, outbox: None }
     }
 
     /// Finds out what the peer speaks and does that. The result is why it ended.
@@ -210,13 +216,9 @@ impl Connection {
         if self.outbox.is_some() || self.settings.policy_only {
             return;
         }
-        let envelope = match self.settings.framing {
-            Framing::Nul => Envelope::Nul,
-            Framing::Line => Envelope::Line,
-        };
         let bytes_max = self.limits.outbox_bytes_max as usize;
         let write_timeout = Limits::bound(self.limits.write_seconds_max).map(Duration::from_secs);
-        let outbox = Arc::new(Outbox::new(Arc::clone(&self.link), envelope, bytes_max, write_timeout));
+        let outbox = Arc::new(Outbox::new(Arc::clone(&self.link), self.envelope, bytes_max, write_timeout));
         self.outbox = Some(Arc::clone(&outbox));
         self.shared.observer.opened(self.id, &self.peer);
         let opened = Opened { id: self.id, peer: self.peer.clone(), outbox, settings: Arc::clone(&self.settings) };
@@ -253,21 +255,24 @@ impl Connection {
             return Err(Box::new(CloseReason::ByPeer));
         }
         self.shared.observer.frame_in(self.id, frame.bytes());
-        if std::mem::take(&mut reading.is_first) {
-            self.meet(&frame, reading.reader.reader().get_ref())?;
+        let is_first = std::mem::take(&mut reading.is_first);
+        if is_first {
+            self.settle_envelope(reading.reader.reader().get_ref());
+        }
+        if self.settings.policy.is_some() && is_request(&frame) {
+            return Err(self.answer_policy_request());
+        }
+        if is_first {
+            self.meet()?;
         }
         self.deliver(frame, &mut reading.flooding)?;
         grow(&mut reading.reader);
         Ok(())
     }
 
-    /// Looks at the first frame: a policy request ends the connection, anything else makes it known.
+    /// Makes the connection known for its first frame, which is no policy request.
     #[inline(never)]
-    fn meet(&mut self, frame: &Frame, intake: &Intake) -> Result<(), Box<CloseReason>> {
-        self.settle_envelope(intake);
-        if self.settings.policy.is_some() && is_request(frame) {
-            return Err(self.answer_policy_request());
-        }
+    fn meet(&mut self) -> Result<(), Box<CloseReason>> {
         if self.settings.policy_only {
             return Err(Box::new(CloseReason::NotXmlSocket("no policy request")));
         }
@@ -279,7 +284,7 @@ impl Connection {
     #[inline(never)]
     fn settle_envelope(&mut self, intake: &Intake) {
         if self.settings.framing == Framing::Line && intake.first_end == Some(crate::wire::NUL) {
-            self.announce();
+            self.envelope = Envelope::Nul;
             if let Some(outbox) = &self.outbox {
                 outbox.set_envelope(Envelope::Nul);
             }

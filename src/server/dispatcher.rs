@@ -156,27 +156,33 @@ impl<S: Service> Dispatcher<S> {
         };
         let reason = CloseReason::NotXmlSocket("an HTTP request");
         self.shared.observer.closed(id, &reason);
-        self.guard(None, |service, cx| service.on_close(cx, id, &reason));
+        self.guard(Some(id), |service, cx| service.on_close(cx, id, &reason));
         unused
     }
 
-    /// Sends what is to be sent, closes what is to be closed, and starts writers for those who fell behind.
+    /// Sends what is to be sent, closes what is to be closed, and starts writers for those who fell behind, until
+    /// nothing is left: closing makes the application send and close more.
     fn settle<'scope>(&mut self, scope: &'scope Scope<'scope, '_>) {
-        self.engine.flush();
-        self.close_all();
-        for (id, outbox) in self.engine.take_behind() {
-            self.start_writer(scope, id, outbox);
+        loop {
+            self.engine.flush();
+            for (id, outbox) in self.engine.take_behind() {
+                self.start_writer(scope, id, outbox);
+            }
+            if !self.close_all() {
+                return;
+            }
         }
-        self.close_all();
     }
 
-    /// Closes what is to be closed, all of it: closing may close more.
-    fn close_all(&mut self) {
+    /// Closes what is to be closed, all of it: closing may close more. Gives whether there was anything.
+    fn close_all(&mut self) -> bool {
+        let mut any = false;
         loop {
             let closings = self.engine.take_closings();
             if closings.is_empty() {
-                return;
+                return any;
             }
+            any = true;
             self.engine.flush();
             for (id, reason) in closings {
                 let Some(slot) = self.engine.remove(id) else { continue };
@@ -188,7 +194,8 @@ impl<S: Service> Dispatcher<S> {
                     self.part(outbox, &reason);
                 }
                 self.shared.observer.closed(id, &reason);
-                self.guard(None, |service, cx| service.on_close(cx, id, &reason));
+                // A panic here concerns a connection that is gone already: its peer must not be able to stop the server.
+                self.guard(Some(id), |service, cx| service.on_close(cx, id, &reason));
             }
         }
     }
