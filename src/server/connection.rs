@@ -15,7 +15,7 @@ use crossbeam_channel::bounded;
 use log::{debug, info};
 
 use super::event::{Budget, Event, Opened};
-use super::flood::{Bucket, REFUSALS_MAX, REFUSALS_WINDOW};
+use super::flood::{Bucket, Flooding};
 use super::intake::Intake;
 use super::link::Link;
 use super::listener::{Flood, Frames, Framing, ListenerSettings};
@@ -432,30 +432,6 @@ struct Reading {
     flooding: Flooding,
     /// Whether the next frame is the connection's first.
     is_first: bool,
-}
-
-/// How fast one connection's frames come.
-struct Flooding {
-    bucket: Bucket,
-    refusals: u32,
-    since: Instant,
-}
-
-impl Flooding {
-    fn new(limits: &Limits) -> Flooding {
-        let now = Instant::now();
-        Flooding { bucket: Bucket::new(limits, now), refusals: 0, since: now }
-    }
-
-    /// Counts a refusal. `true` when there were too many in a short time.
-    fn is_over(&mut self) -> bool {
-        if self.since.elapsed() > REFUSALS_WINDOW {
-            self.refusals = 0;
-            self.since = Instant::now();
-        }
-        self.refusals += 1;
-        self.refusals > REFUSALS_MAX
-    }
 }
 
 /// Gives a busy connection a larger buffer.
