@@ -38,6 +38,8 @@ pub(super) struct Slot {
     closing: bool,
     /// Whether the application has been asked to ping it since its last sign of life.
     pub(super) asked: bool,
+    /// Whether its client's thread has ended.
+    pub(super) ended: bool,
     /// What the application may know of it.
     pub(super) peer: Peer,
     /// The settings of its listener; `None` on a stage.
@@ -94,7 +96,17 @@ impl Engine {
         // The connection that had this slot before kept its seat until its outbox was dropped.
         debug_assert!(self.slots[at].is_none(), "a slot is used again only after it was freed");
         self.connections += 1;
-        let slot = Slot { id, last: 0..0, earlier: Vec::new(), closing: false, asked: false, peer, settings, outlet };
+        let slot = Slot {
+            id,
+            last: 0..0,
+            earlier: Vec::new(),
+            closing: false,
+            asked: false,
+            ended: false,
+            peer,
+            settings,
+            outlet,
+        };
         self.slots[at] = Some(Box::new(slot));
     }
 
