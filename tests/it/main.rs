@@ -13,5 +13,8 @@ mod conversations;
 
 // The server over loopback.
 mod announce;
+mod closing;
 mod harness;
+mod http;
 mod server;
+mod shutdown;
