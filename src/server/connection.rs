@@ -21,7 +21,7 @@ use super::link::Link;
 use super::listener::{Flood, Frames, Framing, ListenerSettings};
 use super::outbox::{Envelope, Outbox};
 use super::refusal;
-use super::seats::{NoSeat, Seat};
+use super::seats::NoSeat;
 use super::service::{CloseReason, ConnectionId, Message, Peer};
 use super::shutdown::Shared;
 use super::sniff::{REQUEST_LINE_BYTES_MAX, Speaks, speaks};
@@ -70,13 +70,9 @@ pub(super) struct Connection {
 /// A thread's stack takes memory by the page. What a client's thread needs while it waits and while it parses an
 /// ordinary document fits into the two pages that it touches anyway, beside the system's own data: connections travel
 /// in a box, and what is rarely done stays in functions of its own.
-pub(super) fn run(mut connection: Box<Connection>, seat: Seat) {
+pub(super) fn run(mut connection: Box<Connection>) {
     let reason = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| connection.converse()));
     connection.part(reason.unwrap_or_else(|_| Box::new(CloseReason::Panicked)));
-    let (shared, id) = (Arc::clone(&connection.shared), seat.id);
-    drop(connection);
-    drop(seat);
-    shared.observer.ended(id);
 }
 
 /// Tells a connection that gets no seat why, in what it speaks.
@@ -103,8 +99,8 @@ pub(super) fn refuse(settings: &ListenerSettings, link: &Link, no_seat: NoSeat) 
 
 impl Connection {
     pub(super) fn new(
-        id: ConnectionId,
         listener: usize,
+        id: ConnectionId,
         settings: Arc<ListenerSettings>,
         shared: Arc<Shared>,
         limits: Arc<Limits>,
@@ -398,8 +394,15 @@ impl Connection {
         // What the server decided counts for more than the end of the stream that followed from it.
         let reason = self.link.killed().map_or(reason, Box::new);
         let by_peer = matches!(*reason, CloseReason::ByPeer | CloseReason::Lost(_) | CloseReason::Shutdown);
+        // Closing with bytes unread would make the system throw away what the peer was to get last. There are none
+        // when the end of the stream is why we are here, and none that matter when the link is dead.
+        let ended = self.link.is_dead() || by_peer && self.link.is_open();
         if self.outbox.is_some() {
-            self.tell(Event::Closed(self.id, reason));
+            self.tell(Event::Closed { id: self.id, reason, ended });
+            if !ended {
+                linger(&self.link);
+                self.tell(Event::Closed { id: self.id, reason: Box::new(CloseReason::ByPeer), ended: true });
+            }
         } else {
             if !by_peer {
                 debug!("{} from {} closed: {reason}", self.id, self.peer.address);
@@ -413,10 +416,9 @@ impl Connection {
                 let _ = self.link.send_all(&bytes, LINGER);
             }
             self.link.finish();
-        }
-        // Closing with bytes unread would make the system throw away what the peer was to get last.
-        if !by_peer {
-            linger(&self.link);
+            if !ended {
+                linger(&self.link);
+            }
         }
     }
 
