@@ -4,7 +4,7 @@
 //! Knows: the socket, the last sign of life, why it was given up. Must not know: frames, order, limits.
 
 use std::io::{self, Read};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -41,6 +41,11 @@ impl Link {
             state: AtomicU8::new(OPEN),
             reason: Mutex::new(None),
         }
+    }
+
+    /// The address of our end.
+    pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.stream.local_addr()
     }
 
     /// Sends as much of `bytes` as fits into the system's buffer; never waits. `WouldBlock` when nothing fits.

@@ -2,8 +2,38 @@
 //!
 //! In the order of the path:
 
+// A bound port; accepts, and gives each connection a thread.
+mod listener;
+
+// Who may come in: counts, ids, threads.
+mod seats;
+
 // One client's socket, as its users share it.
 mod link;
+
+// A client's thread.
+mod connection;
+
+// What do the first bytes speak?
+mod sniff;
+
+// The bytes that a client's thread reads, and their deadlines.
+mod intake;
+
+// How fast frames come.
+mod flood;
+
+// Answers that need no application.
+mod refusal;
+
+// What the clients' threads tell the dispatcher.
+mod event;
+
+// The one thread that decides.
+mod dispatcher;
+
+// What an application is and sees.
+mod service;
 
 // The dispatcher's table of connections, and the application's hand on it.
 mod engine;
@@ -11,12 +41,23 @@ mod engine;
 // Bytes on their way to one client.
 mod outbox;
 
-// What an application is and sees.
-mod service;
+// Who is told what happens.
+mod observer;
+
+// Starting, and the order of stopping.
+mod shutdown;
 
 // An application without a network.
 mod stage;
 
 pub use engine::Context;
+pub use listener::{Flood, Frames, Framing, Listener, ListenerSettings, PolicySource};
+pub use observer::Observer;
+pub use seats::thread_ceiling;
 pub use service::{CloseReason, ConnectionId, Message, Now, Peer, Service, Transport};
+pub use shutdown::{Builder, Ended, Handle, PostError, Server, StartError};
 pub use stage::Stage;
+
+/// Bytes of the stack of a client's thread and of a catch-up writer: enough for parsing, which does not recurse, and
+/// for a panic with its backtrace.
+const STACK_BYTES: usize = 64 * 1024;

@@ -40,22 +40,31 @@ impl<S: Service> Stage<S> {
     /// A stage with nobody on it, at 2026-01-01T00:00:00Z.
     pub fn new(service: S) -> Stage<S> {
         let now = Now { instant: Instant::now(), unix: Duration::from_secs(1_767_225_600) };
-        Stage { service, engine: Engine::new(now), serial: 0, closed: Vec::new(), nodes_max: 4_096 }
+        Stage { service, engine: Engine::new(now, None), serial: 0, closed: Vec::new(), nodes_max: 4_096 }
     }
 
     /// A connection appears, from 127.0.0.1.
     pub fn open(&mut self) -> ConnectionId {
-        self.open_from(SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000)))
+        self.open_on(0)
+    }
+
+    /// A connection appears at the listener of that number, from 127.0.0.1.
+    pub fn open_on(&mut self, listener: usize) -> ConnectionId {
+        self.open_at(listener, SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000)))
     }
 
     /// A connection appears, from `address`.
     pub fn open_from(&mut self, address: SocketAddr) -> ConnectionId {
+        self.open_at(0, address)
+    }
+
+    fn open_at(&mut self, listener: usize, address: SocketAddr) -> ConnectionId {
         let slot = self.serial as usize;
         self.serial += 1;
         let id = ConnectionId::new(self.serial, slot);
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 1024));
-        let peer = Peer::new(address, local, 0, self.engine.now.instant);
-        self.engine.insert(id, peer, Outlet::Buffer(Vec::new()));
+        let peer = Peer::new(address, local, listener, self.engine.now.instant);
+        self.engine.insert(id, peer, None, Outlet::Buffer(Vec::new()));
         self.play(|service, cx| service.on_open(cx, id));
         id
     }
@@ -135,14 +144,20 @@ impl<S: Service> Stage<S> {
     }
 
     fn close_all(&mut self) {
-        while let Some((id, reason)) = self.engine.next_closing() {
+        loop {
+            let closings = self.engine.take_closings();
+            if closings.is_empty() {
+                return;
+            }
             self.engine.flush();
-            let unheard = match self.engine.remove(id).map(|slot| slot.outlet) {
-                Some(Outlet::Buffer(buffer)) => buffer,
-                _ => Vec::new(),
-            };
-            self.service.on_close(&mut Context::new(&mut self.engine), id, &reason);
-            self.closed.push((id, reason, unheard));
+            for (id, reason) in closings {
+                let unheard = match self.engine.remove(id).map(|slot| slot.outlet) {
+                    Some(Outlet::Buffer(buffer)) => buffer,
+                    _ => Vec::new(),
+                };
+                self.service.on_close(&mut Context::new(&mut self.engine), id, &reason);
+                self.closed.push((id, reason, unheard));
+            }
         }
     }
 }

@@ -37,6 +37,7 @@ impl Document {
     /// [`TooComplex`](super::ParseErrorKind::TooComplex).
     pub fn parse(frame: Frame, nodes_max: u32) -> Result<Document, (Frame, ParseError)> {
         Document::try_new_or_recover(frame, |frame| parse_tree(frame, nodes_max))
+            .map_err(|(frame, error)| (frame, *error))
     }
 
     /// The frame as it came.
@@ -99,6 +100,13 @@ impl fmt::Debug for Document {
     }
 }
 
+impl fmt::Display for Document {
+    /// The text of the frame, as it came.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.frame().lossy())
+    }
+}
+
 impl Encode for Document {
     fn encode(&self, out: &mut Vec<u8>) {
         self.frame().encode(out);
@@ -126,14 +134,37 @@ fn trim(text: &str) -> &str {
     text.trim_start_matches('\u{feff}').trim_matches([' ', '\t', '\r', '\n'])
 }
 
-fn parse_tree(frame: &Frame, nodes_max: u32) -> Result<Tree<'_>, ParseError> {
+/// Parses the text of `frame`. The functions beside it are apart so that the stack that parsing needs stays small:
+/// a server has thousands of threads that do just this.
+fn parse_tree(frame: &Frame, nodes_max: u32) -> Result<Tree<'_>, Box<ParseError>> {
+    let document = look_at(frame)?;
+    let options = roxmltree::ParsingOptions { allow_dtd: false, nodes_limit: nodes_max, entity_resolver: None };
+    match roxmltree::Document::parse_with_options(document, options) {
+        Ok(tree) => Ok(tree),
+        Err(error) => Err(refused(frame, document, &error, nodes_max)),
+    }
+}
+
+/// The document in `frame`, if it is text that is worth parsing.
+#[inline(never)]
+fn look_at(frame: &Frame) -> Result<&str, Box<ParseError>> {
     let text = frame.text().map_err(ParseError::not_utf8)?;
     let document = trim(text);
-    let start = document.as_ptr() as usize - text.as_ptr() as usize;
-    scan(document).map_err(|fault| ParseError::of_scan(text, start, &fault))?;
-    let options = roxmltree::ParsingOptions { allow_dtd: false, nodes_limit: nodes_max, entity_resolver: None };
-    roxmltree::Document::parse_with_options(document, options)
-        .map_err(|error| ParseError::of_parser(text, start, document, &error, nodes_max))
+    scan(document).map_err(|fault| ParseError::of_scan(text, offset_in(text, document), &fault))?;
+    Ok(document)
+}
+
+/// Why the parser refused `document`, which is text of `frame`.
+#[cold]
+#[inline(never)]
+fn refused(frame: &Frame, document: &str, error: &roxmltree::Error, nodes_max: u32) -> Box<ParseError> {
+    let text = frame.text().unwrap_or(document);
+    Box::new(ParseError::of_parser(text, offset_in(text, document), document, error, nodes_max))
+}
+
+/// Where in `text` its part `document` begins.
+fn offset_in(text: &str, document: &str) -> usize {
+    document.as_ptr() as usize - text.as_ptr() as usize
 }
 
 #[cfg(test)]

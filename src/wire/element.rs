@@ -4,7 +4,7 @@
 //! Must not know: any vocabulary.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write};
 
 use super::document::Document;
 use super::frame::{Encode, Frame};
@@ -132,6 +132,15 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(|c: char| c <= ' ' || "<>&\"'=/".contains(c))
 }
 
+/// `text` as it may stand in an attribute's quotes or between tags: escaped, without the characters that XML forbids.
+/// For frames that are too frequent to be built with [`Element`]; all other code MUST leave escaping to it.
+#[must_use]
+pub fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    let _ = Escape { out: &mut escaped, in_attribute: true }.write_str(text);
+    escaped
+}
+
 /// Appends what is written to it, escaped, and without the characters that XML 1.0 forbids (a zero byte among them).
 struct Escape<'out> {
     out: &'out mut String,
@@ -193,6 +202,12 @@ mod tests {
         let kept = "a<b>&\"'\r\n\t\u{d7ff}\u{10ffff}é";
         assert_eq!(parsed.root_element().attribute("a"), Some(kept));
         assert_eq!(parsed.root_element().text(), Some(kept));
+    }
+
+    #[test]
+    fn escaped_text_is_what_an_attribute_holds() {
+        let text = "a<b>&\"'\r\n\t\u{0}\u{fffe}é";
+        assert_eq!(format!("<e a=\"{}\"/>", escape(text)), Element::new("e").attribute("a", text).to_string());
     }
 
     #[test]

@@ -1,0 +1,96 @@
+//! `<join/>`: into a room, which it makes if there is none, with what was said there.
+
+use std::sync::Arc;
+
+use crate::chat::Chat;
+use crate::chat::command::Request;
+use crate::chat::commands::password;
+use crate::chat::commands::users::{VARIABLES_SHARE, list};
+use crate::chat::error::{Code, Refusal};
+use crate::chat::history::{Page, Query};
+use crate::chat::name::{Key, Name};
+use crate::chat::room::{Role, Room};
+use crate::chat::vocabulary::{self, Replayed, Written};
+use crate::server::Context;
+use crate::wire::Limits;
+
+/// Enters the room, then tells it: who is there, its variables and those of the people listed, what was said. In a
+/// room one is in already it only tells.
+pub(in crate::chat) fn run(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Refusal> {
+    let name = Name::room(request.required("room")?)?;
+    let key = Arc::clone(&name.key);
+    let (count, after) = (request.number("history")?, request.number("after")?);
+    let user = chat.users.get(request.from).ok_or(Code::NotLoggedIn)?;
+    if !user.rooms.contains(&key) {
+        check(chat, request, &key)?;
+        if chat.rooms.get(&key).is_none() {
+            make(chat, cx, request, name)?;
+        }
+        let role = match chat.rooms.get(&key) {
+            Some(room) if !room.members().is_empty() => Role::Member,
+            _ => Role::Owner,
+        };
+        chat.enter(cx, request.from, &key, role);
+    }
+    tell(chat, cx, request, &key, count, after)
+}
+
+/// Whether the person may enter the room, if it is there.
+fn check(chat: &Chat, request: &Request<'_>, key: &Key) -> Result<(), Refusal> {
+    let password = chat.rooms.get(key).and_then(|room| room.password.as_deref());
+    if password.is_some_and(|password| request.attribute("password") != Some(password)) {
+        return Err(Code::WrongPassword.into());
+    }
+    let rooms = chat.users.get(request.from).map_or(0, |user| user.rooms.len());
+    match Limits::bound(chat.limits().rooms_per_user_max) {
+        Some(max) if rooms as u64 >= max => Err(Code::TooManyRooms.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Makes the room. Where there may be no more, an empty one that holds nothing gives way.
+fn make(chat: &mut Chat, cx: &Context<'_>, request: &Request<'_>, name: Name) -> Result<(), Refusal> {
+    let password = request.attribute("password").filter(|password| !password.is_empty());
+    if let Some(password) = password {
+        password::check(password)?;
+    }
+    if Limits::bound(chat.limits().rooms_max).is_some_and(|max| chat.rooms.len() as u64 >= max) {
+        let one = Query { after: None, before: None, count_max: 1, bytes_max: usize::MAX, bytes_more: 0 };
+        let silent = |room: &str| chat.history.page(room, &one).records.is_empty();
+        let spare = chat.rooms.spare(silent).ok_or(Code::RoomsFull)?;
+        chat.rooms.remove(&spare);
+        chat.history.forget(&spare);
+    }
+    let last_id = chat.last_id(cx);
+    chat.history.begin(&name.key, last_id);
+    chat.rooms.insert(Room::new(name, password.map(Box::from), cx.now().instant));
+    Ok(())
+}
+
+/// Tells the room to who joined it, all within what the outbox takes.
+fn tell(
+    chat: &mut Chat,
+    cx: &mut Context<'_>,
+    request: &Request<'_>,
+    key: &Key,
+    count: Option<u64>,
+    after: Option<u64>,
+) -> Result<(), Refusal> {
+    let room = chat.rooms.get(key).ok_or(Code::NoSuchRoom)?;
+    let budget = chat.replay_bytes_max();
+    let listing = list(&chat.users, room, None, Some(budget / VARIABLES_SHARE));
+    let told = listing.people.bytes() + listing.variables_bytes + room.variables.bytes() + room.topic.len();
+    let page = match (count, after) {
+        (None, None) => Page::default(),
+        (count, after) => {
+            let count_max = count.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
+            let bytes_max = budget.saturating_sub(told);
+            chat.history.page(key, &Query { after, before: None, count_max, bytes_max, bytes_more: Replayed::GROWS })
+        }
+    };
+    let truncated = after.is_some() && (page.lost || page.left_out);
+    cx.send(request.from, &Written(&vocabulary::room(room, &listing.people, truncated, request.id)));
+    room.variables.iter().chain(&listing.variables).for_each(|variable| cx.send(request.from, variable));
+    page.records.iter().for_each(|record| cx.send(request.from, &Replayed(record)));
+    Ok(())
+}

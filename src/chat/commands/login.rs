@@ -1,0 +1,96 @@
+//! `<login/>`: who one is. With the session of another link, the way back to it.
+
+use std::sync::Arc;
+
+use crate::chat::Chat;
+use crate::chat::command::Request;
+use crate::chat::error::{Code, Refusal};
+use crate::chat::name::Name;
+use crate::chat::room::Role;
+use crate::chat::user::{Session, User};
+use crate::chat::variables::Variables;
+use crate::chat::vocabulary::{self, Welcome};
+use crate::server::{CloseReason, ConnectionId, Context};
+
+/// Logs in: over an open link of the same session, out of a lost one, or as somebody new. A session that is not
+/// known (any longer) is no mistake: the client learns from the answer that it has another one.
+pub(in crate::chat) fn run(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Refusal> {
+    if chat.users.get(request.from).is_some() {
+        return Err(Code::AlreadyLoggedIn.into());
+    }
+    let session = request.attribute("session").and_then(Session::parse);
+    let resumed = match session {
+        Some(session) if chat.users.with_session(session).is_some() => take_over(chat, cx, request, session),
+        Some(session) if chat.users.lost(session).is_some() => {
+            come_back(chat, cx, request, session)?;
+            true
+        }
+        _ => {
+            let name = Arc::new(wanted(chat, request)?);
+            let session = Session::new(&mut *chat.random);
+            enter(chat, request.from, User { name, session, rooms: Vec::new(), variables: Variables::default() });
+            false
+        }
+    };
+    welcome(chat, cx, request, resumed);
+    Ok(())
+}
+
+/// The nick that the request asks for.
+fn wanted(chat: &Chat, request: &Request<'_>) -> Result<Name, Refusal> {
+    let name = Name::nick(request.required("nick")?)?;
+    match chat.users.with_nick(&name.key) {
+        Some(_) => Err(Code::NickInUse.into()),
+        None => Ok(name),
+    }
+}
+
+fn enter(chat: &mut Chat, id: ConnectionId, user: User) {
+    chat.users.insert(id, user);
+    chat.guests.remove(&id);
+}
+
+/// Moves a person from the link that the session is on to this one; nobody else notices.
+fn take_over(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>, session: Session) -> bool {
+    let Some(old) = chat.users.with_session(session) else { return false };
+    let Some(user) = chat.users.remove(old) else { return false };
+    for room in &user.rooms {
+        if let Some(room) = chat.rooms.get_mut(room) {
+            room.move_to(&user.name.key, old, request.from);
+        }
+    }
+    enter(chat, request.from, user);
+    cx.send(old, &vocabulary::bye("taken-over"));
+    cx.close(old, CloseReason::application("taken-over", "another connection took its session over"));
+    true
+}
+
+/// Brings a person back whose link was lost, under the nick of then, or under the one asked for if that is taken.
+fn come_back(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>, session: Session) -> Result<(), Refusal> {
+    let Some(lost) = chat.users.lost(session) else { return Ok(()) };
+    let name = match chat.users.with_nick(&lost.name.key) {
+        Some(_) => Arc::new(wanted(chat, request)?),
+        None => Arc::clone(&lost.name),
+    };
+    let Some(lost) = chat.users.find(session) else { return Ok(()) };
+    enter(chat, request.from, User { name, session, rooms: Vec::new(), variables: lost.variables });
+    for (key, role) in lost.rooms {
+        let Some(room) = chat.rooms.get(&key) else { continue };
+        let owner = room.members().is_empty() || role == Role::Owner && !room.has_owner();
+        chat.enter(cx, request.from, &key, if owner { Role::Owner } else { Role::Member });
+    }
+    Ok(())
+}
+
+fn welcome(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>, resumed: bool) {
+    let Some(user) = chat.users.get(request.from) else { return };
+    let welcome = Welcome {
+        nick: &user.name,
+        session: user.session.to_string(),
+        server: &chat.settings.name,
+        version: &chat.settings.version,
+        time: chat.clock.write(cx.now().unix),
+        resumed,
+    };
+    request.answer(cx, welcome.element());
+}

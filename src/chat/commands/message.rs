@@ -1,0 +1,72 @@
+//! `<message/>`: to a room or a person, the content exactly as it was sent.
+
+use std::sync::Arc;
+
+use crate::chat::Chat;
+use crate::chat::command::Request;
+use crate::chat::error::{Code, Refusal};
+use crate::chat::history::Record;
+use crate::chat::name;
+use crate::chat::presence::seat;
+use crate::chat::vocabulary::{self, Place, Written};
+use crate::server::Context;
+use crate::wire::SENT_FRAME_BYTES_MAX;
+
+/// The most bytes of a message's frame: what is left is for what surrounds it when it is told again.
+const MESSAGE_BYTES_MAX: usize = SENT_FRAME_BYTES_MAX - (4 << 10);
+
+/// The capacity that is kept for writing messages.
+const CAPACITY_KEPT: usize = 64 << 10;
+
+/// Numbers and stamps the message, and sends it. This is the path that everything else in the chat is built around:
+/// the frame is written once, whoever gets it, and shared with the history.
+pub(in crate::chat) fn run(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Refusal> {
+    let id = chat.last_id(cx) + 1;
+    match (request.attribute("room"), request.attribute("to")) {
+        (Some(room), None) => to_room(chat, cx, request, id, room)?,
+        (None, Some(nick)) => to_person(chat, cx, request, id, nick)?,
+        _ => {
+            let text = "A message goes to one place: <message room=\"..\"> or <message to=\"..\">.";
+            return Err(Refusal::new(Code::BadRequest, text));
+        }
+    }
+    chat.last_id = Some(id);
+    chat.frame.shrink_to(CAPACITY_KEPT);
+    if let Some(request_id) = request.id {
+        cx.send(request.from, &vocabulary::ok_message(request_id, id));
+    }
+    Ok(())
+}
+
+fn to_room(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>, id: u64, room: &str) -> Result<(), Refusal> {
+    let (user, room) = seat(&chat.users, &chat.rooms, request.from, room)?;
+    let time = chat.clock.write(cx.now().unix);
+    let place = Place::Room(&room.name);
+    let attributes_end = vocabulary::message(&mut chat.frame, id, &place, &user.name, time, request.document);
+    check_length(&chat.frame)?;
+    cx.send_all(room.members().iter().copied(), &Written(&chat.frame));
+    chat.history.append(&room.name.key, Record { id, frame: Arc::from(chat.frame.as_bytes()), attributes_end });
+    Ok(())
+}
+
+fn to_person(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>, id: u64, nick: &str) -> Result<(), Refusal> {
+    let receiver = name::key(nick).and_then(|key| chat.users.with_nick(&key)).ok_or(Code::NoSuchUser)?;
+    let (Some(user), Some(to)) = (chat.users.get(request.from), chat.users.get(receiver)) else {
+        return Err(Code::NoSuchUser.into());
+    };
+    let time = chat.clock.write(cx.now().unix);
+    vocabulary::message(&mut chat.frame, id, &Place::Person(&to.name), &user.name, time, request.document);
+    check_length(&chat.frame)?;
+    let both = [receiver, request.from];
+    let receivers = if receiver == request.from { &both[..1] } else { &both[..] };
+    cx.send_all(receivers.iter().copied(), &Written(&chat.frame));
+    Ok(())
+}
+
+fn check_length(frame: &str) -> Result<(), Refusal> {
+    if frame.len() <= MESSAGE_BYTES_MAX {
+        return Ok(());
+    }
+    let text = format!("A message has at most {MESSAGE_BYTES_MAX} bytes with the attributes that the server adds.");
+    Err(Refusal::new(Code::TooLong, text))
+}

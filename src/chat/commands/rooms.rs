@@ -1,0 +1,29 @@
+//! `<rooms/>`: which rooms there are. Allowed before the login, so that a login page can show them.
+
+use crate::chat::Chat;
+use crate::chat::command::Request;
+use crate::chat::error::{Code, Refusal};
+use crate::chat::name;
+use crate::chat::vocabulary::{self, Written};
+use crate::server::Context;
+
+/// Lists the rooms after `after`, in the order of their names, as many as fit one answer.
+pub(in crate::chat) fn run(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Refusal> {
+    let after = match request.attribute("after") {
+        Some(room) => Some(name::key(room).ok_or(Code::BadRoom)?),
+        None => None,
+    };
+    let inside = chat.users.get(request.from).map_or(&[][..], |user| &user.rooms);
+    let bytes_max = chat.answer_bytes_max().saturating_sub(request.answer_bytes_more());
+    let (mut entries, mut more) = (String::new(), false);
+    for room in chat.rooms.sorted(after.as_deref()) {
+        let entry = vocabulary::room_entry(room, inside.contains(&room.name.key));
+        if !entries.is_empty() && entries.len() + entry.len() > bytes_max {
+            more = true;
+            break;
+        }
+        entries.push_str(&entry);
+    }
+    cx.send(request.from, &Written(&vocabulary::rooms(&entries, more, request.id)));
+    Ok(())
+}

@@ -1,0 +1,202 @@
+//! Defines what is remembered of what was said: the trait [`History`], and [`InMemory`], a bounded ring a room.
+//!
+//! Knows: messages as frames, their numbers, three bounds. Must not know: who reads, who may.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use crate::wire::Limits;
+
+/// A message as it is kept.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Its number; each is above all earlier ones of the server.
+    pub id: u64,
+    /// The frame that the members got, without its zero byte.
+    pub frame: Arc<[u8]>,
+    /// The position in `frame` after the last attribute of the root, where one more can be put.
+    pub attributes_end: usize,
+}
+
+/// Which messages of a room are asked for. Of those that match, the newest are given.
+#[derive(Clone, Copy, Debug)]
+pub struct Query {
+    /// Only messages above this number.
+    pub after: Option<u64>,
+    /// Only messages below this number.
+    pub before: Option<u64>,
+    /// At most so many.
+    pub count_max: usize,
+    /// At most so many bytes, each message counted with `bytes_more`.
+    pub bytes_max: usize,
+    /// What a message costs beside its frame.
+    pub bytes_more: usize,
+}
+
+/// Messages of a room.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// The messages, oldest first, without gaps between them.
+    pub records: Vec<Record>,
+    /// Whether matching messages that are older were left out because of `count_max` or `bytes_max`.
+    pub left_out: bool,
+    /// Whether matching messages may have been that are not kept (any longer).
+    pub lost: bool,
+}
+
+/// What remembers the messages of rooms. Rooms are named by what their names are compared by.
+///
+/// The dispatcher calls these methods, so none may block: not on a disk, not on a lock that another thread holds for
+/// long. A database therefore stands behind this trait like so: it keeps the rings of [`InMemory`], filled from its
+/// tables before the server starts, and answers every [`page`](History::page) from them; [`append`](History::append)
+/// and [`forget`](History::forget) also post to a bounded channel that a thread of the database's own writes from, and
+/// count what did not fit, never wait. Since ids rise, that thread can write what was missed later, from the rings.
+/// What is older than the rings stays with that thread: it reads it on request and posts what it found through a
+/// [`Handle`](crate::server::Handle), as an event of the application's.
+pub trait History: Send {
+    /// The highest number of a message that was ever kept, so that a restarted server goes on above it.
+    fn last_id(&self) -> Option<u64> {
+        None
+    }
+
+    /// A room was made. Messages up to the number `last_id` cannot have been in it, unless they are known here.
+    fn begin(&mut self, room: &str, last_id: u64);
+
+    /// A message was sent to a room. Its number is above all others.
+    fn append(&mut self, room: &str, record: Record);
+
+    /// Some messages of a room.
+    fn page(&self, room: &str, query: &Query) -> Page;
+
+    /// A room is no more; nothing of it need be kept.
+    fn forget(&mut self, room: &str);
+}
+
+/// A history that ends with the process: per room the last messages, bounded in number and bytes, and all together
+/// bounded in bytes; the oldest go first.
+pub struct InMemory {
+    messages_max: usize,
+    bytes_max: usize,
+    total_bytes_max: usize,
+    rings: HashMap<Arc<str>, Ring>,
+    /// The bytes in all rings.
+    bytes: usize,
+    /// The messages in all rings.
+    messages: usize,
+    /// Every message in the order of coming, and its room. Those that left their ring early are still here for a while.
+    order: VecDeque<(u64, Arc<str>)>,
+}
+
+/// The last messages of a room.
+struct Ring {
+    room: Arc<str>,
+    records: VecDeque<Record>,
+    bytes: usize,
+    /// Messages up to this number may have been here and are not.
+    lost_up_to: u64,
+}
+
+impl InMemory {
+    /// An empty history with the bounds of `limits`.
+    #[must_use]
+    pub fn new(limits: &Limits) -> InMemory {
+        let bound = |limit| Limits::bound(limit).map_or(usize::MAX, |limit| limit as usize);
+        InMemory {
+            messages_max: bound(limits.history_messages_max),
+            bytes_max: bound(limits.history_bytes_max),
+            total_bytes_max: bound(limits.history_total_bytes_max),
+            rings: HashMap::new(),
+            bytes: 0,
+            messages: 0,
+            order: VecDeque::new(),
+        }
+    }
+
+    /// The bytes of all messages.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Drops the messages that came first, of whatever room, until all fit.
+    fn evict(&mut self) {
+        while self.bytes > self.total_bytes_max
+            && let Some((id, room)) = self.order.pop_front()
+        {
+            if let Some(ring) = self.rings.get_mut(&room)
+                && ring.records.front().is_some_and(|front| front.id == id)
+            {
+                self.bytes -= ring.drop_oldest();
+                self.messages -= 1;
+            }
+        }
+        if self.order.len() > 2 * self.messages + 64 {
+            let rings = &self.rings;
+            self.order.retain(|(id, room)| rings.get(room).is_some_and(|ring| ring.holds(*id)));
+        }
+    }
+}
+
+impl History for InMemory {
+    fn begin(&mut self, room: &str, last_id: u64) {
+        self.forget(room);
+        let room: Arc<str> = room.into();
+        let ring = Ring { room: Arc::clone(&room), records: VecDeque::new(), bytes: 0, lost_up_to: last_id };
+        self.rings.insert(room, ring);
+    }
+
+    fn append(&mut self, room: &str, record: Record) {
+        let Some(ring) = self.rings.get_mut(room) else { return };
+        self.order.push_back((record.id, Arc::clone(&ring.room)));
+        self.bytes += record.frame.len();
+        self.messages += 1;
+        ring.bytes += record.frame.len();
+        ring.records.push_back(record);
+        while ring.records.len() > self.messages_max || ring.bytes > self.bytes_max {
+            self.bytes -= ring.drop_oldest();
+            self.messages -= 1;
+        }
+        self.evict();
+    }
+
+    fn page(&self, room: &str, query: &Query) -> Page {
+        let Some(ring) = self.rings.get(room) else { return Page::default() };
+        let start = query.after.map_or(0, |after| ring.records.partition_point(|record| record.id <= after));
+        let end = query.before.map_or(ring.records.len(), |before| ring.records.partition_point(|r| r.id < before));
+        let (mut from, mut bytes) = (end.max(start), 0);
+        while from > start && end - from < query.count_max {
+            bytes += ring.records[from - 1].frame.len() + query.bytes_more;
+            if bytes > query.bytes_max {
+                break;
+            }
+            from -= 1;
+        }
+        Page {
+            records: ring.records.range(from..end.max(start)).cloned().collect(),
+            left_out: from > start,
+            lost: query.after.is_some_and(|after| after < ring.lost_up_to),
+        }
+    }
+
+    fn forget(&mut self, room: &str) {
+        if let Some(ring) = self.rings.remove(room) {
+            self.bytes -= ring.bytes;
+            self.messages -= ring.records.len();
+        }
+    }
+}
+
+impl Ring {
+    /// Drops the oldest message and gives its bytes.
+    fn drop_oldest(&mut self) -> usize {
+        let Some(oldest) = self.records.pop_front() else { return 0 };
+        self.lost_up_to = oldest.id;
+        self.bytes -= oldest.frame.len();
+        oldest.frame.len()
+    }
+
+    /// Whether the message is still here, if it ever was.
+    fn holds(&self, id: u64) -> bool {
+        self.records.front().is_some_and(|front| front.id <= id)
+    }
+}

@@ -1,0 +1,96 @@
+//! Defines what concerns people and rooms at once: entering, leaving, being lost, who meets whom.
+//!
+//! Knows: users, rooms, who has to hear of it. Must not know: requests.
+
+use std::sync::Arc;
+
+use super::command::Request;
+use super::error::{Code, Refusal};
+use super::name::{self, Key};
+use super::room::{Role, Room, Rooms};
+use super::user::{Lost, User, Users};
+use super::{Chat, vocabulary};
+use crate::server::{CloseReason, ConnectionId, Context};
+
+/// The most bytes of a person's variables that are told to a whole room when the person enters it: a small request
+/// must not make a large broadcast.
+const INTRODUCTION_BYTES_MAX: usize = 4 << 10;
+
+/// Who sent a request, and the room called `room`, if that person is in it.
+pub(super) fn seat<'a>(
+    users: &'a Users,
+    rooms: &'a Rooms,
+    id: ConnectionId,
+    room: &str,
+) -> Result<(&'a User, &'a Room), Refusal> {
+    let room = name::key(room).and_then(|key| rooms.get(&key)).ok_or(Code::NoSuchRoom)?;
+    let user = users.get(id).ok_or(Code::NotLoggedIn)?;
+    if user.rooms.contains(&room.name.key) { Ok((user, room)) } else { Err(Code::NotInRoom.into()) }
+}
+
+impl Chat {
+    /// Who sent a request, and the room that it names, if that person is in it.
+    pub(super) fn seat(&self, request: &Request<'_>) -> Result<(&User, &Room), Refusal> {
+        seat(&self.users, &self.rooms, request.from, request.required("room")?)
+    }
+
+    /// Puts a person into a room that is there, and tells those in it.
+    pub(super) fn enter(&mut self, cx: &mut Context<'_>, id: ConnectionId, key: &Key, role: Role) {
+        let (Some(user), Some(room)) = (self.users.get_mut(id), self.rooms.get_mut(key)) else { return };
+        user.rooms.push(Arc::clone(key));
+        room.enter(id, &user.name, role);
+        let told = user.variables.bytes() <= INTRODUCTION_BYTES_MAX;
+        let joined = vocabulary::joined(&room.name, &user.name);
+        let joined = joined.attribute_if_some("variables", (!told).then_some("true"));
+        if cx.send_all(room.others(id), &joined) == 0 || !told {
+            return;
+        }
+        for variable in user.variables.iter() {
+            cx.send_all(room.others(id), &vocabulary::of_person(variable, &user.name));
+        }
+    }
+
+    /// Everybody who shares a room with this person, the person included, each once.
+    pub(super) fn acquaintances(&self, id: ConnectionId) -> Vec<ConnectionId> {
+        let rooms = self.users.get(id).into_iter().flat_map(|user| &user.rooms);
+        let members = rooms.filter_map(|key| self.rooms.get(key)).flat_map(|room| room.members().iter().copied());
+        let mut everybody: Vec<ConnectionId> = members.chain([id]).collect();
+        everybody.sort_unstable();
+        everybody.dedup();
+        everybody
+    }
+
+    /// A connection is gone: so is its person, who may come back unless the link was closed on purpose.
+    pub(super) fn depart(&mut self, cx: &mut Context<'_>, id: ConnectionId, reason: &CloseReason) {
+        let Some(mut user) = self.users.remove(id) else { return };
+        let may_return = !matches!(reason, CloseReason::Application { .. });
+        let now = cx.now().instant;
+        let mut rooms = Vec::new();
+        for key in std::mem::take(&mut user.rooms) {
+            let Some(room) = self.rooms.get_mut(&key) else { continue };
+            let Some(role) = room.leave(id, &user.name.key, now) else { continue };
+            let left = vocabulary::left(&room.name, &user.name, Some(reason.code()));
+            cx.send_all(room.members().iter().copied(), &left);
+            if role == Role::Owner && !may_return {
+                room.inherit();
+            }
+            rooms.push((key, role));
+        }
+        if may_return {
+            for gone in self.users.lose(user, rooms, now) {
+                self.give_up(&gone);
+            }
+        }
+    }
+
+    /// Somebody lost does not come back: the rooms that waited for their owner wait no longer.
+    pub(super) fn give_up(&mut self, lost: &Lost) {
+        for (key, _) in lost.rooms.iter().filter(|(_, role)| *role == Role::Owner) {
+            if let Some(room) = self.rooms.get_mut(key)
+                && !room.has_owner()
+            {
+                room.inherit();
+            }
+        }
+    }
+}

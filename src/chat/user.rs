@@ -1,0 +1,175 @@
+//! Defines who is here: people by connection, nick and session, and those whose link was lost a moment ago.
+//!
+//! Knows: names, sessions. Must not know: rooms beyond their names, what is said.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::name::{Key, Name};
+use super::room::Role;
+use super::variables::Variables;
+use crate::server::ConnectionId;
+
+/// How long a lost person's session is kept.
+const LOST_KEPT: Duration = Duration::from_secs(120);
+
+/// The most lost people that are kept, and the most bytes of their variables; the longest lost go first.
+const LOST_MAX: usize = 10_000;
+const LOST_BYTES_MAX: usize = 16 << 20;
+
+/// The secret with which a person comes back over another link.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Session(u128);
+
+impl Session {
+    /// A session that nobody can guess, if `random` fills with what nobody can guess.
+    pub(super) fn new(random: &mut dyn FnMut(&mut [u8])) -> Session {
+        let mut bytes = [0; 16];
+        random(&mut bytes);
+        Session(u128::from_be_bytes(bytes))
+    }
+
+    /// The session that a client names; `None` when it never was one.
+    pub(super) fn parse(text: &str) -> Option<Session> {
+        let hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if hex { u128::from_str_radix(text, 16).ok().map(Session) } else { None }
+    }
+}
+
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// A person who is logged in.
+pub(super) struct User {
+    pub(super) name: Arc<Name>,
+    pub(super) session: Session,
+    /// The rooms that the person is in, in the order of joining. Each has the person among its members.
+    pub(super) rooms: Vec<Key>,
+    pub(super) variables: Variables,
+}
+
+/// A person whose link was lost.
+pub(super) struct Lost {
+    pub(super) name: Arc<Name>,
+    /// The rooms that the person was in, and as what.
+    pub(super) rooms: Vec<(Key, Role)>,
+    pub(super) variables: Variables,
+    /// When the link was lost.
+    since: Instant,
+}
+
+/// Everybody.
+#[derive(Default)]
+pub(super) struct Users {
+    by_connection: HashMap<ConnectionId, User>,
+    by_nick: HashMap<Key, ConnectionId>,
+    by_session: HashMap<Session, ConnectionId>,
+    lost: HashMap<Session, Lost>,
+    /// The sessions of `lost`, longest lost first. A session that came back and was lost again is there twice.
+    lost_order: VecDeque<(Instant, Session)>,
+    /// The bytes of the variables in `lost`.
+    lost_bytes: usize,
+}
+
+impl Users {
+    pub(super) fn get(&self, id: ConnectionId) -> Option<&User> {
+        self.by_connection.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut User> {
+        self.by_connection.get_mut(&id)
+    }
+
+    /// The links of everybody who is here.
+    pub(super) fn connections(&self) -> impl Iterator<Item = ConnectionId> {
+        self.by_connection.keys().copied()
+    }
+
+    /// Who has the nick that is compared by `key`.
+    pub(super) fn with_nick(&self, key: &str) -> Option<ConnectionId> {
+        self.by_nick.get(key).copied()
+    }
+
+    /// The link that the session is on.
+    pub(super) fn with_session(&self, session: Session) -> Option<ConnectionId> {
+        self.by_session.get(&session).copied()
+    }
+
+    /// Takes a person in. Nobody MUST have the nick or the session, and the connection nobody.
+    pub(super) fn insert(&mut self, id: ConnectionId, user: User) {
+        self.by_nick.insert(Arc::clone(&user.name.key), id);
+        self.by_session.insert(user.session, id);
+        self.by_connection.insert(id, user);
+    }
+
+    /// Lets a person go.
+    pub(super) fn remove(&mut self, id: ConnectionId) -> Option<User> {
+        let user = self.by_connection.remove(&id)?;
+        self.by_nick.remove(&user.name.key);
+        self.by_session.remove(&user.session);
+        Some(user)
+    }
+
+    /// Gives a person another name. Nobody else MUST have it.
+    pub(super) fn rename(&mut self, id: ConnectionId, name: Arc<Name>) {
+        if let Some(user) = self.by_connection.get_mut(&id) {
+            self.by_nick.remove(&user.name.key);
+            self.by_nick.insert(Arc::clone(&name.key), id);
+            user.name = name;
+        }
+    }
+
+    /// Drops whatever still points to a connection, after a handler panicked half way.
+    pub(super) fn sweep(&mut self, id: ConnectionId) {
+        self.by_connection.remove(&id);
+        self.by_nick.retain(|_, holder| *holder != id);
+        self.by_session.retain(|_, holder| *holder != id);
+    }
+
+    /// Keeps a person whose link was lost, as of `now`. Gives those who cannot be kept any longer for it.
+    pub(super) fn lose(&mut self, user: User, rooms: Vec<(Key, Role)>, now: Instant) -> Vec<Lost> {
+        let session = user.session;
+        self.lost_bytes += user.variables.bytes();
+        self.lost_order.push_back((now, session));
+        self.lost.insert(session, Lost { name: user.name, rooms, variables: user.variables, since: now });
+        let mut gone = Vec::new();
+        while self.lost.len() > LOST_MAX || self.lost_bytes > LOST_BYTES_MAX || self.lost_order.len() > 2 * LOST_MAX {
+            let Some(front) = self.lost_order.pop_front() else { break };
+            gone.extend(self.forget(front));
+        }
+        gone
+    }
+
+    /// A lost person, without letting go.
+    pub(super) fn lost(&self, session: Session) -> Option<&Lost> {
+        self.lost.get(&session)
+    }
+
+    /// A lost person who comes back.
+    pub(super) fn find(&mut self, session: Session) -> Option<Lost> {
+        let lost = self.lost.remove(&session)?;
+        self.lost_bytes -= lost.variables.bytes();
+        Some(lost)
+    }
+
+    /// Those who have been lost for too long, as of `now`.
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<Lost> {
+        let mut gone = Vec::new();
+        while let Some(&front) = self.lost_order.front()
+            && now.saturating_duration_since(front.0) >= LOST_KEPT
+        {
+            self.lost_order.pop_front();
+            gone.extend(self.forget(front));
+        }
+        gone
+    }
+
+    fn forget(&mut self, (since, session): (Instant, Session)) -> Option<Lost> {
+        if self.lost.get(&session)?.since == since { self.find(session) } else { None }
+    }
+}

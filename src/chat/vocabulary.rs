@@ -1,0 +1,303 @@
+//! Defines every element that the chat says, built in one place.
+//!
+//! Frequent frames and long lists are written straight into text, from names that were escaped once; all others are
+//! built with [`Element`]. The answer to a request gets the request's `id` as `re`, always its last attribute but for
+//! `<ok>` (see [`answered`]).
+//!
+//! Knows: names and attributes of elements. Must not know: when what is said, and to whom.
+
+use std::fmt::Write;
+
+use super::error::Refusal;
+use super::history::Record;
+use super::name::Name;
+use super::room::{Member, Room};
+use crate::wire::{Document, Element, Encode, escape};
+
+/// The attribute that marks a message that is told again.
+const REPLAYED: &str = " history=\"true\"";
+
+/// A frame that is written already.
+pub(super) struct Written<Text>(pub(super) Text);
+
+impl<Text: AsRef<[u8]>> Encode for Written<Text> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0.as_ref());
+    }
+}
+
+/// A message that is told again: the frame as it was, marked.
+pub(super) struct Replayed<'record>(pub(super) &'record Record);
+
+impl Encode for Replayed<'_> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let (tag, rest) = self.0.frame.split_at(self.0.attributes_end.min(self.0.frame.len()));
+        out.extend_from_slice(tag);
+        out.extend_from_slice(REPLAYED.as_bytes());
+        out.extend_from_slice(rest);
+    }
+}
+
+impl Replayed<'_> {
+    /// Bytes that a message grows by when it is told again, its zero byte counted.
+    pub(super) const GROWS: usize = REPLAYED.len() + 1;
+}
+
+/// `element` as the answer to a request with this id.
+pub(super) fn answered(element: Element, id: Option<&str>) -> Element {
+    element.attribute_if_some("re", id)
+}
+
+/// A request was refused.
+pub(super) fn error(refusal: &Refusal, id: Option<&str>) -> Element {
+    answered(Element::new("error").attribute("code", refusal.code.as_str()), id).text(&refusal.text)
+}
+
+/// A request was carried out, and there is nothing else to say.
+pub(super) fn ok(id: Option<&str>) -> Element {
+    answered(Element::new("ok"), id)
+}
+
+/// The message was sent under this number.
+pub(super) fn ok_message(id: &str, message: u64) -> Element {
+    ok(Some(id)).attribute("message", message)
+}
+
+/// The server would like a sign of life.
+pub(super) fn ping() -> Element {
+    Element::new("ping")
+}
+
+/// A sign of life.
+pub(super) fn pong() -> Element {
+    Element::new("pong")
+}
+
+/// The last frame of a connection.
+pub(super) fn bye(reason: &str) -> Element {
+    Element::new("bye").attribute("reason", reason)
+}
+
+/// What is said to who logged in.
+pub(super) struct Welcome<'a> {
+    pub(super) nick: &'a Name,
+    pub(super) session: String,
+    pub(super) server: &'a str,
+    pub(super) version: &'a str,
+    pub(super) time: &'a str,
+    /// Whether the session was one that was there.
+    pub(super) resumed: bool,
+}
+
+impl Welcome<'_> {
+    pub(super) fn element(&self) -> Element {
+        Element::new("welcome")
+            .attribute("nick", &self.nick.shown)
+            .attribute("session", &self.session)
+            .attribute("server", self.server)
+            .attribute("version", self.version)
+            .attribute("time", self.time)
+            .attribute("guest", "true")
+            .attribute_if_some("resumed", self.resumed.then_some("true"))
+    }
+}
+
+/// Somebody has another nick.
+pub(super) fn renamed(from: &Name, to: &Name) -> Element {
+    Element::new("renamed").attribute("from", &from.shown).attribute("nick", &to.shown)
+}
+
+/// Somebody entered a room.
+pub(super) fn joined(room: &Name, nick: &Name) -> Element {
+    Element::new("joined").attribute("room", &room.shown).attribute("nick", &nick.shown)
+}
+
+/// Somebody left a room.
+pub(super) fn left(room: &Name, nick: &Name, reason: Option<&str>) -> Element {
+    Element::new("left")
+        .attribute("room", &room.shown)
+        .attribute("nick", &nick.shown)
+        .attribute_if_some("reason", reason)
+}
+
+/// A room's topic; `from` when it was just set.
+pub(super) fn topic(room: &Room, from: Option<&Name>) -> Element {
+    Element::new("topic")
+        .attribute("room", &room.name.shown)
+        .attribute_if_some("from", from.map(|name| &name.shown))
+        .text(&room.topic)
+}
+
+/// A room's variable.
+pub(super) fn set_of_room(room: &Name, name: &str, document: &Document) -> Element {
+    Element::new("set").attribute("room", &room.shown).attribute("name", name).content_of(document)
+}
+
+/// A person's variable, without saying whose: that may change. See [`of_person`].
+pub(super) fn set_of_person(name: &str, document: &Document) -> Element {
+    Element::new("set").attribute("name", name).content_of(document)
+}
+
+/// A person's variable, saying whose it is.
+pub(super) fn of_person(set: &Element, nick: &Name) -> Element {
+    set.clone().attribute("nick", &nick.shown)
+}
+
+/// Where a message goes.
+pub(super) enum Place<'a> {
+    Room(&'a Name),
+    Person(&'a Name),
+}
+
+/// Writes a message into `frame`, which is overwritten. Gives the position after its last attribute.
+pub(super) fn message(
+    frame: &mut String,
+    id: u64,
+    place: &Place<'_>,
+    from: &Name,
+    time: &str,
+    document: &Document,
+) -> usize {
+    let (attribute, name) = match place {
+        Place::Room(name) => ("room", name),
+        Place::Person(name) => ("to", name),
+    };
+    frame.clear();
+    let _ = write!(frame, "<message id=\"{id}\"");
+    for (attribute, written) in [(attribute, &*name.escaped), ("from", &*from.escaped), ("time", time)] {
+        push_attribute(frame, attribute, written);
+    }
+    for (prefix, address) in document.namespaces() {
+        frame.push_str(" xmlns");
+        if let Some(prefix) = prefix {
+            frame.push(':');
+            frame.push_str(prefix);
+        }
+        push_attribute_value(frame, &escape(address));
+    }
+    let attributes_end = frame.len();
+    close_element(frame, "message", document.content());
+    attributes_end
+}
+
+/// The people of a room, or a page of them.
+pub(super) struct People {
+    entries: String,
+    pub(super) listed: usize,
+}
+
+impl People {
+    pub(super) fn new() -> People {
+        People { entries: String::new(), listed: 0 }
+    }
+
+    pub(super) fn push(&mut self, member: &Member) {
+        self.listed += 1;
+        self.entries.push_str("<user");
+        push_attribute(&mut self.entries, "nick", &member.name.escaped);
+        push_attribute(&mut self.entries, "role", member.role.as_str());
+        self.entries.push_str("/>");
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.entries.len()
+    }
+}
+
+/// A room, for who joined it. `truncated`: the history does not reach back to where it was asked from.
+pub(super) fn room(room: &Room, people: &People, truncated: bool, id: Option<&str>) -> String {
+    let mut frame = String::with_capacity(people.entries.len() + 256);
+    frame.push_str("<room");
+    push_attribute(&mut frame, "name", &room.name.escaped);
+    push_attribute(&mut frame, "topic", &escape(&room.topic));
+    let _ = write!(frame, " users=\"{}\"", room.members().len());
+    push_flag(&mut frame, "truncated", truncated);
+    push_re(&mut frame, id);
+    close_element(&mut frame, "room", &people.entries);
+    frame
+}
+
+/// People of a room, for who asked. `more`: there are others behind them.
+pub(super) fn users(room: &Room, people: &People, more: bool, id: Option<&str>) -> String {
+    let mut frame = String::with_capacity(people.entries.len() + 256);
+    frame.push_str("<users");
+    push_attribute(&mut frame, "room", &room.name.escaped);
+    let _ = write!(frame, " users=\"{}\"", room.members().len());
+    push_flag(&mut frame, "more", more);
+    push_re(&mut frame, id);
+    close_element(&mut frame, "users", &people.entries);
+    frame
+}
+
+/// One room of the list of rooms. What is said in a room with a password is not told to who is outside.
+pub(super) fn room_entry(room: &Room, inside: bool) -> String {
+    let mut entry = String::from("<room");
+    let locked = room.password.is_some();
+    let topic = if locked && !inside { String::new() } else { escape(&room.topic) };
+    push_attribute(&mut entry, "name", &room.name.escaped);
+    let _ = write!(entry, " users=\"{}\"", room.members().len());
+    push_attribute(&mut entry, "topic", &topic);
+    push_flag(&mut entry, "locked", locked);
+    entry.push_str("/>");
+    entry
+}
+
+/// The list of rooms, from their entries.
+pub(super) fn rooms(entries: &str, more: bool, id: Option<&str>) -> String {
+    let mut frame = String::from("<rooms");
+    push_flag(&mut frame, "more", more);
+    push_re(&mut frame, id);
+    close_element(&mut frame, "rooms", entries);
+    frame
+}
+
+/// Messages of a room, each as it was sent. `more`: there are older ones.
+pub(super) fn history(room: &Name, records: &[Record], more: bool, id: Option<&str>) -> Vec<u8> {
+    let mut frame = String::from("<history");
+    push_attribute(&mut frame, "room", &room.escaped);
+    push_flag(&mut frame, "more", more);
+    push_re(&mut frame, id);
+    frame.push('>');
+    let mut bytes = frame.into_bytes();
+    records.iter().for_each(|record| Replayed(record).encode(&mut bytes));
+    bytes.extend_from_slice(b"</history>");
+    bytes
+}
+
+fn push_re(frame: &mut String, id: Option<&str>) {
+    if let Some(id) = id {
+        push_attribute(frame, "re", &escape(id));
+    }
+}
+
+fn push_flag(frame: &mut String, name: &str, set: bool) {
+    if set {
+        push_attribute(frame, name, "true");
+    }
+}
+
+/// Appends an attribute whose value is escaped already.
+fn push_attribute(frame: &mut String, name: &str, written: &str) {
+    frame.push(' ');
+    frame.push_str(name);
+    push_attribute_value(frame, written);
+}
+
+fn push_attribute_value(frame: &mut String, written: &str) {
+    frame.push_str("=\"");
+    frame.push_str(written);
+    frame.push('"');
+}
+
+/// Ends a start tag, and the element after its content.
+fn close_element(frame: &mut String, name: &str, content: &str) {
+    if content.is_empty() {
+        frame.push_str("/>");
+        return;
+    }
+    frame.push('>');
+    frame.push_str(content);
+    frame.push_str("</");
+    frame.push_str(name);
+    frame.push('>');
+}

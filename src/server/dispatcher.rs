@@ -1,0 +1,339 @@
+//! The dispatcher: one thread that owns the application and the table of connections, takes events from the channel
+//! in batches, and writes to the clients.
+//!
+//! It never blocks on a client and never waits for a client's thread, which may itself be waiting for room in the
+//! dispatcher's channel.
+//!
+//! Knows: the order of events, time. Must not know: what the application does with them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{self, Scope};
+use std::time::{Duration, Instant, SystemTime};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use log::{debug, error, info, warn};
+
+use super::STACK_BYTES;
+use super::connection::LINGER;
+use super::engine::{Context, Engine, Outlet};
+use super::event::{Event, Opened};
+use super::outbox::Outbox;
+use super::seats::ThreadPermit;
+use super::service::{CloseReason, ConnectionId, Now, Service};
+use super::shutdown::{Ended, Shared};
+use crate::wire::Limits;
+
+/// The time between two ticks.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Events handled before what they made is sent, so that nobody waits long for it.
+const BATCH_EVENTS_MAX: usize = 512;
+
+/// Bytes sent to anybody before they leave.
+const BATCH_BYTES_MAX: usize = 256 * 1024;
+
+/// Panics outside any connection, within [`PANICS_WINDOW`], after which the server gives up.
+const PANICS_MAX: usize = 3;
+
+/// See [`PANICS_MAX`].
+const PANICS_WINDOW: Duration = Duration::from_secs(60);
+
+/// How often a stopping server looks whether its clients have got everything.
+const STOP_POLL: Duration = Duration::from_millis(5);
+
+/// How long clients that have got everything may take to close when the server stops.
+const STOP_GRACE: Duration = Duration::from_millis(300);
+
+/// The dispatcher's state.
+pub(super) struct Dispatcher<S> {
+    service: S,
+    engine: Engine,
+    inbox: Receiver<Event>,
+    shared: Arc<Shared>,
+    limits: Arc<Limits>,
+    next_tick: Instant,
+    /// Connections that the application has forgotten and that still get their last bytes; with the time since
+    /// which everything has been sent, and whether the peer has closed.
+    parting: Vec<(Arc<Outbox>, bool)>,
+    /// When the application panicked outside any connection.
+    panics: Vec<Instant>,
+}
+
+impl<S: Service> Dispatcher<S> {
+    pub(super) fn new(service: S, inbox: Receiver<Event>, shared: Arc<Shared>) -> Dispatcher<S> {
+        let now = read_clock();
+        let trace = shared.observer.wants_frames_out().then(|| Arc::clone(&shared.observer));
+        Dispatcher {
+            service,
+            engine: Engine::new(now, trace),
+            inbox,
+            limits: shared.limits(),
+            shared,
+            next_tick: now.instant + TICK,
+            parting: Vec::new(),
+            panics: Vec::new(),
+        }
+    }
+
+    /// Handles events until the server stops. Catch-up writers are threads of the scope.
+    pub(super) fn run(mut self) -> Ended {
+        thread::scope(|scope| {
+            while !self.shared.is_stopping() {
+                match self.inbox.recv_deadline(self.next_tick) {
+                    Ok(event) => self.handle_batch(event),
+                    Err(RecvTimeoutError::Timeout) => self.engine.now = read_clock(),
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
+                if self.engine.now.instant >= self.next_tick {
+                    self.tick();
+                }
+                self.settle(scope);
+            }
+            self.stop(scope);
+        });
+        if self.panics.len() >= PANICS_MAX { Ended::ServicePanicked } else { Ended::Shutdown }
+    }
+
+    /// Handles `event` and those that are waiting behind it, up to a bound.
+    fn handle_batch(&mut self, event: Event) {
+        self.engine.now = read_clock();
+        let mut cost = self.handle(event);
+        for _ in 1..BATCH_EVENTS_MAX {
+            if self.engine.batch_len() >= BATCH_BYTES_MAX {
+                break;
+            }
+            let Ok(event) = self.inbox.try_recv() else { break };
+            cost += self.handle(event);
+        }
+        self.shared.budget.give_back(cost);
+    }
+
+    /// Handles one event; gives what it counted in the budget.
+    fn handle(&mut self, event: Event) -> usize {
+        match event {
+            Event::Message { id, message, cost } => {
+                if self.engine.is_open(id) {
+                    self.guard(Some(id), |service, cx| service.on_message(cx, id, message));
+                }
+                return cost;
+            }
+            Event::Opened(opened) => self.open(*opened),
+            Event::Reply { id, frame, then_close } => {
+                self.engine.send_all([id], &frame);
+                if let Some(reason) = then_close {
+                    self.engine.close(id, reason);
+                }
+            }
+            Event::Withdraw(id, answer) => {
+                let _ = answer.send(self.withdraw(id));
+            }
+            Event::Closed(id, reason) => self.engine.close(id, *reason),
+            Event::External(event) => self.guard(None, |service, cx| service.on_external(cx, event)),
+            Event::Limits(limits) => self.limits = limits,
+            Event::Stop => {}
+        }
+        0
+    }
+
+    fn open(&mut self, opened: Opened) {
+        let Opened { id, peer, outbox, settings } = opened;
+        if self.engine.is_taken(id) {
+            // The seat was given back, but its last connection is still in the queue of those to close.
+            self.close_all();
+        }
+        self.engine.insert(id, peer, Some(settings), Outlet::Outbox(outbox));
+        self.guard(Some(id), |service, cx| service.on_open(cx, id));
+    }
+
+    /// Makes the application forget a connection without touching its link.
+    fn withdraw(&mut self, id: ConnectionId) -> bool {
+        self.engine.flush();
+        let Some(slot) = self.engine.remove(id) else { return false };
+        let unused = match &slot.outlet {
+            Outlet::Outbox(outbox) => outbox.withdraw(),
+            Outlet::Buffer(_) => false,
+        };
+        let reason = CloseReason::NotXmlSocket("an HTTP request");
+        self.shared.observer.closed(id, &reason);
+        self.guard(None, |service, cx| service.on_close(cx, id, &reason));
+        unused
+    }
+
+    /// Sends what is to be sent, closes what is to be closed, and starts writers for those who fell behind.
+    fn settle<'scope>(&mut self, scope: &'scope Scope<'scope, '_>) {
+        self.engine.flush();
+        self.close_all();
+        for (id, outbox) in self.engine.take_behind() {
+            self.start_writer(scope, id, outbox);
+        }
+        self.close_all();
+    }
+
+    /// Closes what is to be closed, all of it: closing may close more.
+    fn close_all(&mut self) {
+        loop {
+            let closings = self.engine.take_closings();
+            if closings.is_empty() {
+                return;
+            }
+            self.engine.flush();
+            for (id, reason) in closings {
+                let Some(slot) = self.engine.remove(id) else { continue };
+                match &reason {
+                    CloseReason::ByPeer | CloseReason::Lost(_) => debug!("{id} closed: {reason}"),
+                    _ => info!("{id} from {} closed: {reason}", slot.peer.address),
+                }
+                if let Outlet::Outbox(outbox) = slot.outlet {
+                    self.part(outbox, &reason);
+                }
+                self.shared.observer.closed(id, &reason);
+                self.guard(None, |service, cx| service.on_close(cx, id, &reason));
+            }
+        }
+    }
+
+    /// Lets a connection's link go, after its last bytes where there is somebody to take them.
+    fn part(&mut self, outbox: Arc<Outbox>, reason: &CloseReason) {
+        match reason {
+            CloseReason::Lost(_) | CloseReason::TooSlow | CloseReason::WriteTimeout | CloseReason::NoThreadLeft => {
+                outbox.link().kill(reason.clone());
+                outbox.discard();
+            }
+            _ => {
+                outbox.finish();
+                let peer_closed = *reason == CloseReason::ByPeer;
+                if !(peer_closed && outbox.finished().is_some()) {
+                    self.parting.push((outbox, peer_closed));
+                }
+            }
+        }
+    }
+
+    fn start_writer<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, id: ConnectionId, outbox: Arc<Outbox>) {
+        let spawned = ThreadPermit::take().is_some_and(|permit| {
+            let name = format!("catch-up {id}");
+            let outbox = Arc::clone(&outbox);
+            let thread = thread::Builder::new().name(name).stack_size(STACK_BYTES);
+            thread
+                .spawn_scoped(scope, move || {
+                    let _permit = permit;
+                    outbox.catch_up();
+                })
+                .is_ok()
+        });
+        if spawned {
+            debug!("{id} fell behind");
+            self.shared.observer.fell_behind(id);
+        } else {
+            outbox.link().kill(CloseReason::NoThreadLeft);
+            self.engine.close(id, CloseReason::NoThreadLeft);
+        }
+    }
+
+    /// What is due once a second: pings, deadlines, the application's own.
+    fn tick(&mut self) {
+        let now = self.engine.now.instant;
+        self.next_tick = now + TICK;
+        let mut idle = Vec::new();
+        let mut expired = Vec::new();
+        if let Some(max) = Limits::bound(self.limits.idle_seconds_max).map(Duration::from_secs) {
+            for slot in self.engine.slots() {
+                let Outlet::Outbox(outbox) = &slot.outlet else { continue };
+                if !slot.settings.as_ref().is_some_and(|settings| settings.idle) {
+                    continue;
+                }
+                let silent = outbox.link().silent(now);
+                if silent >= max {
+                    expired.push(slot.id);
+                } else if silent < max / 2 {
+                    slot.asked = false;
+                } else if !slot.asked {
+                    slot.asked = true;
+                    idle.push(slot.id);
+                }
+            }
+        }
+        for id in expired {
+            self.engine.close(id, CloseReason::IdleTimeout);
+        }
+        for id in idle {
+            self.guard(Some(id), |service, cx| service.on_idle(cx, id));
+        }
+        self.parting.retain(|(outbox, peer_closed)| match outbox.finished() {
+            None => !outbox.link().is_dead(),
+            Some(_) if *peer_closed => false,
+            Some(at) if now.saturating_duration_since(at) < LINGER => true,
+            Some(_) => {
+                outbox.link().kill(CloseReason::Shutdown);
+                false
+            }
+        });
+        self.guard(None, |service, cx| service.on_tick(cx));
+    }
+
+    /// Calls the application. A panic closes the connection that it was about; where it was about none, several in a
+    /// short time stop the server, because then something else is wrong.
+    fn guard(&mut self, about: Option<ConnectionId>, act: impl FnOnce(&mut S, &mut Context<'_>)) {
+        let Dispatcher { service, engine, .. } = self;
+        let call = AssertUnwindSafe(|| act(service, &mut Context::new(engine)));
+        let Err(panic) = catch_unwind(call) else { return };
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+        match about {
+            Some(id) => {
+                error!("the application panicked while it handled {id}: {text}");
+                self.engine.close(id, CloseReason::Panicked);
+            }
+            None => {
+                error!("the application panicked: {text}");
+                let now = self.engine.now.instant;
+                self.panics.retain(|at| now.saturating_duration_since(*at) < PANICS_WINDOW);
+                self.panics.push(now);
+                if self.panics.len() >= PANICS_MAX {
+                    error!("the application panicked {PANICS_MAX} times within a minute: the server stops");
+                    self.shared.begin_stop();
+                }
+            }
+        }
+    }
+
+    /// Stops: farewell, last bytes until a deadline, then every link is shut down, which frees every thread.
+    fn stop<'scope>(&mut self, scope: &'scope Scope<'scope, '_>) {
+        self.engine.now = read_clock();
+        self.guard(None, |service, cx| service.on_shutdown(cx));
+        self.settle(scope);
+        let mut outboxes: Vec<_> = self.parting.drain(..).map(|(outbox, _)| outbox).collect();
+        outboxes.extend(self.engine.slots().filter_map(|slot| match &slot.outlet {
+            Outlet::Outbox(outbox) => Some(Arc::clone(outbox)),
+            Outlet::Buffer(_) => None,
+        }));
+        outboxes.iter().for_each(|outbox| outbox.finish());
+        self.shared.budget.close();
+        let deadline = Instant::now() + Duration::from_secs(self.limits.shutdown_seconds_max);
+        let mut grace = None;
+        loop {
+            // Clients' threads that wait for room in the channel must get it in order to end.
+            while self.inbox.try_recv().is_ok() {}
+            let now = Instant::now();
+            outboxes.retain(|outbox| outbox.finished().is_none() && !outbox.link().is_dead());
+            if outboxes.is_empty() && self.shared.seats.taken() == 0 || now >= deadline {
+                break;
+            }
+            if outboxes.is_empty() && now >= *grace.get_or_insert(now + STOP_GRACE) {
+                break;
+            }
+            let _ = self.inbox.recv_timeout(STOP_POLL);
+        }
+        if !outboxes.is_empty() {
+            warn!("{} clients had not taken everything when the server stopped", outboxes.len());
+        }
+        self.shared.seats.kill_all();
+        outboxes.iter().for_each(|outbox| outbox.discard());
+    }
+}
+
+fn read_clock() -> Now {
+    let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Now { instant: Instant::now(), unix }
+}

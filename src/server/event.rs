@@ -1,0 +1,136 @@
+//! Defines [`Event`], all that the dispatcher can be told, and [`Budget`], which bounds what waits for it in bytes.
+//!
+//! Knows: who sends which event. Must not know: what the dispatcher does with it.
+
+use std::any::Any;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use crossbeam_channel::Sender;
+
+use super::listener::ListenerSettings;
+use super::outbox::Outbox;
+use super::service::{CloseReason, ConnectionId, Message, Peer};
+use crate::wire::{CHANNEL_BYTES_MAX, Frame, Limits};
+
+/// Events that may wait for the dispatcher; beyond it clients' threads wait.
+pub(super) const EVENTS_MAX: usize = 4_096;
+
+/// Bytes that an event counts in the channel beside its text: a document's tree takes room, too.
+const EVENT_BYTES: usize = 128;
+
+/// What happened, for the dispatcher.
+pub(super) enum Event {
+    /// A client's thread: the application is to know of this connection.
+    Opened(Box<Opened>),
+    /// A client's thread: a frame, parsed where the listener parses.
+    Message {
+        /// From whom.
+        id: ConnectionId,
+        /// What.
+        message: Message,
+        /// What it counts in the [`Budget`].
+        cost: usize,
+    },
+    /// A client's thread: an answer that needs no application (a refused frame, a late policy request).
+    Reply {
+        /// To whom.
+        id: ConnectionId,
+        /// The answer.
+        frame: Frame,
+        /// Whether the connection ends with it.
+        then_close: Option<CloseReason>,
+    },
+    /// A client's thread: the connection that was made known for its silence turned out to speak HTTP. The
+    /// application forgets it; the answer is whether the thread may write to it again.
+    Withdraw(ConnectionId, Sender<bool>),
+    /// A client's thread: it reads no more.
+    Closed(ConnectionId, Box<CloseReason>),
+    /// Any thread, through a handle.
+    External(Box<dyn Any + Send>),
+    /// Any thread, through a handle: limits that apply from now on.
+    Limits(Arc<Limits>),
+    /// Wakes the dispatcher up to see that the server stops.
+    Stop,
+}
+
+/// A connection that the application is to know of.
+pub(super) struct Opened {
+    pub(super) id: ConnectionId,
+    pub(super) peer: Peer,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) settings: Arc<ListenerSettings>,
+}
+
+/// Counts the bytes of messages between the clients' threads and the dispatcher.
+pub(super) struct Budget {
+    used: AtomicUsize,
+    waiting: Mutex<Waiting>,
+    room: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// How many threads wait for room.
+    threads: usize,
+    /// Whether there will never be room again: the server stops.
+    closed: bool,
+}
+
+impl Budget {
+    pub(super) fn new() -> Budget {
+        Budget { used: AtomicUsize::new(0), waiting: Mutex::default(), room: Condvar::new() }
+    }
+
+    /// What a message of `bytes` bytes counts.
+    pub(super) fn cost(bytes: usize) -> usize {
+        bytes + EVENT_BYTES
+    }
+
+    /// Waits until `cost` fits. `false` when the server stops.
+    pub(super) fn take(&self, cost: usize) -> bool {
+        if self.fits(cost) {
+            return true;
+        }
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.threads += 1;
+        let fits = loop {
+            if waiting.closed {
+                break false;
+            }
+            if self.fits(cost) {
+                break true;
+            }
+            waiting = self.room.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        };
+        waiting.threads -= 1;
+        fits
+    }
+
+    /// Gives back what handled messages counted.
+    pub(super) fn give_back(&self, cost: usize) {
+        if cost == 0 {
+            return;
+        }
+        self.used.fetch_sub(cost, Ordering::SeqCst);
+        // Whoever found no room has taken this lock before looking again, so that the signal cannot be missed.
+        if self.waiting.lock().unwrap_or_else(PoisonError::into_inner).threads > 0 {
+            self.room.notify_all();
+        }
+    }
+
+    /// Lets everybody who waits go.
+    pub(super) fn close(&self) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.room.notify_all();
+    }
+
+    /// Takes `cost` if there is room. A message larger than everything is let in when nothing else waits.
+    fn fits(&self, cost: usize) -> bool {
+        self.used
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |used| {
+                (used == 0 || used + cost <= CHANNEL_BYTES_MAX).then_some(used + cost)
+            })
+            .is_ok()
+    }
+}

@@ -1,0 +1,126 @@
+//! Defines [`Intake`], the byte stream that a client's thread reads: bytes that were read already, then the link's.
+//!
+//! Knows: the deadline of a frame that has begun, the newline form. Must not know: what a frame holds.
+
+use std::io::{self, ErrorKind, Read};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::link::Link;
+use super::listener::Framing;
+use crate::wire::NUL;
+
+/// The bytes of a client, as its thread reads them.
+pub(super) struct Intake {
+    link: Arc<Link>,
+    /// Bytes that were read before: while sniffing, or into a smaller buffer. Given out first.
+    earlier: Vec<u8>,
+    framing: Framing,
+    frame_timeout: Option<Duration>,
+    /// When the frame began that has not ended yet.
+    begun: Option<Instant>,
+    /// Whether the socket has a read timeout set.
+    timed: bool,
+    /// Whether the last read filled the whole buffer: more is likely to wait.
+    pub(super) filled: bool,
+    /// The first byte that ended a frame: what the client takes for the end of a frame.
+    pub(super) first_end: Option<u8>,
+}
+
+impl Intake {
+    /// The stream of `link`, after the bytes `earlier`, which began to arrive at `begun`.
+    pub(super) fn new(
+        link: Arc<Link>,
+        mut earlier: Vec<u8>,
+        framing: Framing,
+        frame_timeout: Option<Duration>,
+        begun: Instant,
+    ) -> Intake {
+        let mut intake = Intake {
+            link,
+            earlier: Vec::new(),
+            framing,
+            frame_timeout,
+            begun: None,
+            timed: true,
+            filled: false,
+            first_end: None,
+        };
+        intake.scan(&mut earlier, begun);
+        intake.earlier = earlier;
+        intake
+    }
+
+    /// The same stream, continued after `unread`, which a buffer in front of it holds.
+    pub(super) fn resume(&mut self, unread: &[u8]) -> Intake {
+        let mut earlier = unread.to_vec();
+        earlier.append(&mut self.earlier);
+        Intake { link: Arc::clone(&self.link), earlier, ..*self }
+    }
+
+    /// Notes whether `bytes` leave a frame open, and turns newlines into zero bytes where they end a frame.
+    fn scan(&mut self, bytes: &mut [u8], now: Instant) {
+        let line = self.framing == Framing::Line;
+        let is_end = |byte: &u8| *byte == NUL || line && *byte == b'\n';
+        if self.first_end.is_none() {
+            self.first_end = bytes.iter().copied().find(|byte| is_end(byte));
+        }
+        match bytes.iter().rposition(is_end) {
+            Some(end) if end + 1 == bytes.len() => self.begun = None,
+            Some(_) => self.begun = Some(now),
+            None if self.begun.is_none() && !bytes.is_empty() => self.begun = Some(now),
+            None => {}
+        }
+        if line {
+            bytes.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = NUL);
+        }
+    }
+
+    /// Sets the time that the next read may wait: for the frame that has begun, or for ever.
+    fn arm(&mut self) -> io::Result<()> {
+        match (self.begun, self.frame_timeout) {
+            (Some(begun), Some(frame_timeout)) => {
+                let left = frame_timeout.saturating_sub(begun.elapsed());
+                if left.is_zero() {
+                    return Err(ErrorKind::TimedOut.into());
+                }
+                self.timed = true;
+                // The system counts in microseconds and takes zero for "for ever".
+                self.link.set_read_timeout(Some(left.max(Duration::from_millis(1))))
+            }
+            _ if self.timed => {
+                self.timed = false;
+                self.link.set_read_timeout(None)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Read for Intake {
+    /// Reads what is there. `TimedOut` is the frame's deadline; the end of the stream is also what a dead link gives.
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if !self.earlier.is_empty() {
+            let count = self.earlier.len().min(out.len());
+            out[..count].copy_from_slice(&self.earlier[..count]);
+            self.earlier.drain(..count);
+            return Ok(count);
+        }
+        loop {
+            if self.link.is_dead() {
+                return Ok(0);
+            }
+            self.arm()?;
+            match self.link.read(out) {
+                Ok(count) => {
+                    self.filled = count == out.len();
+                    self.link.touch();
+                    self.scan(&mut out[..count], Instant::now());
+                    return Ok(count);
+                }
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Defines [`Listener`] and what may be set for it, and accepts connections.
+//!
+//! Knows: how a socket is bound, what accepting can fail with. Must not know: what a connection says.
+
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, Scope};
+use std::time::Duration;
+
+use log::{debug, info, warn};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+
+use super::connection::{self, Connection};
+use super::link::Link;
+use super::seats::{NoSeat, ThreadPermit};
+use super::shutdown::Shared;
+use super::{STACK_BYTES, StartError};
+use crate::policy::PolicyFile;
+
+/// Connections that the system keeps for us until we accept them; Linux takes the smaller of this and its own limit.
+const BACKLOG: i32 = 4_096;
+
+/// How long accepting rests when the system has no descriptor or memory left.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// Threads that may be telling refused connections why, at a time.
+const REFUSERS_MAX: usize = 8;
+
+/// What frames may be on a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frames {
+    /// Well-formed XML documents, parsed. Others are answered with an error, the connection stays.
+    Xml,
+    /// Anything, not parsed. The server itself never writes a frame.
+    Any,
+}
+
+/// What ends a frame on a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// A zero byte.
+    Nul,
+    /// A zero byte or a newline, for telnet and for class. A client is answered with the one it used first.
+    Line,
+}
+
+/// What happens to frames that come faster than `frames_per_second_max`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flood {
+    /// They are refused with an error, and a client that goes on is closed.
+    Refuse,
+    /// They are read later; nothing is lost.
+    Pause,
+}
+
+/// Gives the policy file for a request that reached the given local address.
+pub type PolicySource = Arc<dyn Fn(SocketAddr) -> PolicyFile + Send + Sync>;
+
+/// What may be set for a listener.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct ListenerSettings {
+    /// What frames may be.
+    pub frames: Frames,
+    /// What ends a frame.
+    pub framing: Framing,
+    /// What happens to frames that come too fast.
+    pub flood: Flood,
+    /// Whether a connection that shows no sign of life is closed after `idle_seconds_max`.
+    pub idle: bool,
+    /// Where policy requests are answered from; without it they are frames like others.
+    pub policy: Option<PolicySource>,
+    /// Whether policy requests are all that is answered.
+    pub(super) policy_only: bool,
+}
+
+impl Default for ListenerSettings {
+    /// XML, zero bytes, refusals, idle connections closed, no policy.
+    fn default() -> ListenerSettings {
+        ListenerSettings {
+            frames: Frames::Xml,
+            framing: Framing::Nul,
+            flood: Flood::Refuse,
+            idle: true,
+            policy: None,
+            policy_only: false,
+        }
+    }
+}
+
+/// A bound port with its settings, not yet accepting.
+pub struct Listener {
+    pub(super) socket: TcpListener,
+    pub(super) address: SocketAddr,
+    pub(super) settings: Arc<ListenerSettings>,
+}
+
+impl Listener {
+    /// Binds `address`; port 0 is any free one.
+    ///
+    /// # Errors
+    /// When no such address can be bound; the text says which and why.
+    pub fn bind(address: impl ToSocketAddrs, settings: ListenerSettings) -> Result<Listener, StartError> {
+        let addresses = address.to_socket_addrs().map_err(StartError::Address)?;
+        let mut failed = StartError::Address(io::Error::new(ErrorKind::NotFound, "the name has no address"));
+        for address in addresses {
+            match bind_one(address).and_then(|socket| Listener::from_std(socket, settings.clone())) {
+                Ok(listener) => return Ok(listener),
+                Err(error) => failed = StartError::Bind { address, error },
+            }
+        }
+        Err(failed)
+    }
+
+    /// Binds `address` as a policy port: policy requests are answered, all else is closed.
+    ///
+    /// # Errors
+    /// As [`bind`](Listener::bind).
+    pub fn bind_policy(address: impl ToSocketAddrs, policy: PolicySource) -> Result<Listener, StartError> {
+        Listener::bind(address, ListenerSettings { policy: Some(policy), policy_only: true, ..Default::default() })
+    }
+
+    /// Takes a socket that listens already, such as one that a service manager passed.
+    ///
+    /// # Errors
+    /// When the socket cannot be used.
+    pub fn from_std(socket: TcpListener, settings: ListenerSettings) -> io::Result<Listener> {
+        socket.set_nonblocking(false)?;
+        // Accepted sockets inherit these on Linux, which saves calls for each connection.
+        let reference = SockRef::from(&socket);
+        reference.set_tcp_keepalive(&TcpKeepalive::new().with_time(Duration::from_secs(120)))?;
+        reference.set_tcp_nodelay(true)?;
+        let address = socket.local_addr()?;
+        Ok(Listener { socket, address, settings: Arc::new(settings) })
+    }
+
+    /// Takes a socket that listens already as a policy port.
+    ///
+    /// # Errors
+    /// When the socket cannot be used.
+    pub fn policy_from_std(socket: TcpListener, policy: PolicySource) -> io::Result<Listener> {
+        Listener::from_std(socket, ListenerSettings { policy: Some(policy), policy_only: true, ..Default::default() })
+    }
+
+    /// The address that is bound.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts connections until the server stops; then waits until the last of their threads has ended.
+    pub(super) fn run(self, index: usize, shared: &Arc<Shared>) {
+        let refusers = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            while !shared.is_stopping() {
+                match self.socket.accept() {
+                    Ok((stream, address)) if !shared.is_stopping() => {
+                        self.admit(index, scope, shared, &refusers, stream, address);
+                    }
+                    Ok(_) => {}
+                    Err(error) if is_passing(&error) => debug!("accepting on {} failed: {error}", self.address),
+                    Err(error) => {
+                        warn!("accepting on {} rests for a moment: {error}", self.address);
+                        thread::sleep(EXHAUSTED_PAUSE);
+                    }
+                }
+            }
+        });
+    }
+
+    /// Gives a connection its thread, or refuses it.
+    fn admit<'scope>(
+        &'scope self,
+        index: usize,
+        scope: &'scope Scope<'scope, '_>,
+        shared: &'scope Arc<Shared>,
+        refusers: &'scope AtomicUsize,
+        stream: TcpStream,
+        address: SocketAddr,
+    ) {
+        let link = Arc::new(Link::new(stream));
+        let limits = shared.limits();
+        let seat = shared.seats.take(address.ip(), &link, &limits);
+        let seated = seat.and_then(|seat| Ok((seat, ThreadPermit::take().ok_or(NoSeat::ServerFull)?)));
+        let (seat, permit) = match seated {
+            Ok(seated) => seated,
+            Err(no_seat) => return self.refuse(scope, shared, refusers, link, address, no_seat),
+        };
+        shared.observer.accepted(seat.id, address);
+        let name = format!("client {}", seat.id);
+        let spare = Arc::clone(&link);
+        let connection =
+            Connection::new(seat.id, index, Arc::clone(&self.settings), Arc::clone(shared), limits, link, address);
+        let connection = Box::new(connection);
+        let spawned = thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn_scoped(scope, move || {
+            let _permit = permit;
+            connection::run(connection, seat);
+        });
+        if let Err(error) = spawned {
+            warn!("no thread for a connection: {error}");
+            drop(spare);
+        }
+    }
+
+    /// Tells a connection why it is refused, on one of a few short-lived threads; closes it bare when they are busy.
+    fn refuse<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        shared: &'scope Arc<Shared>,
+        refusers: &'scope AtomicUsize,
+        link: Arc<Link>,
+        address: SocketAddr,
+        no_seat: NoSeat,
+    ) {
+        shared.observer.refused(address, no_seat.code());
+        info!("refused a connection from {address}: {}", no_seat.code());
+        if refusers.fetch_add(1, Ordering::Relaxed) >= REFUSERS_MAX {
+            refusers.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
+        let thread = thread::Builder::new().name("refusal".to_owned()).stack_size(STACK_BYTES);
+        let spawned = thread.spawn_scoped(scope, move || {
+            connection::refuse(&self.settings, &link, no_seat);
+            refusers.fetch_sub(1, Ordering::Relaxed);
+        });
+        if spawned.is_err() {
+            refusers.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Whether accepting failed for the connection's sake, so that the next one may be accepted at once.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted)
+}

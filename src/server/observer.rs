@@ -1,0 +1,60 @@
+//! Defines [`Observer`], to whom the server tells what it does: for metrics, traces and tests.
+//!
+//! Knows: nothing. Must not know: anything that could slow the server down.
+
+use std::net::SocketAddr;
+
+use super::service::{CloseReason, ConnectionId, Peer};
+
+/// Is told what the server does, on the thread that does it. Methods MUST NOT block.
+pub trait Observer: Send + Sync {
+    /// A connection was accepted; it has no user yet.
+    fn accepted(&self, id: ConnectionId, address: SocketAddr) {
+        let _ = (id, address);
+    }
+
+    /// A connection was refused: the server, or this address, has too many.
+    fn refused(&self, address: SocketAddr, code: &str) {
+        let _ = (address, code);
+    }
+
+    /// The application is told of a connection.
+    fn opened(&self, id: ConnectionId, peer: &Peer) {
+        let _ = (id, peer);
+    }
+
+    /// A frame was read.
+    fn frame_in(&self, id: ConnectionId, frame: &[u8]) {
+        let _ = (id, frame);
+    }
+
+    /// A frame is about to be sent. Only called where [`wants_frames_out`](Observer::wants_frames_out) says so.
+    fn frame_out(&self, id: ConnectionId, frame: &[u8]) {
+        let _ = (id, frame);
+    }
+
+    /// Whether `frame_out` is to be called: it costs time for each receiver. Asked once, when the server starts.
+    fn wants_frames_out(&self) -> bool {
+        false
+    }
+
+    /// A client fell behind; a catch-up writer was started for it.
+    fn fell_behind(&self, id: ConnectionId) {
+        let _ = id;
+    }
+
+    /// The application was told that a connection is gone.
+    fn closed(&self, id: ConnectionId, reason: &CloseReason) {
+        let _ = (id, reason);
+    }
+
+    /// A connection's thread has ended.
+    fn ended(&self, id: ConnectionId) {
+        let _ = id;
+    }
+}
+
+/// The observer that wants to know nothing.
+pub(super) struct Silent;
+
+impl Observer for Silent {}

@@ -1,0 +1,172 @@
+//! Defines who may come in: the count of connections, in all and by address, the connection ids, and the ceiling
+//! on threads.
+//!
+//! Knows: counts. Must not know: what is done with a connection that gets no seat.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+use super::link::Link;
+use super::service::{CloseReason, ConnectionId};
+use crate::wire::Limits;
+
+/// The seats of a server.
+#[derive(Default)]
+pub(super) struct Seats {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The last running number that was given out.
+    serial: u64,
+    /// The links of the seats that are taken, for a stop; `None` where a seat is free.
+    links: Vec<Option<Weak<Link>>>,
+    /// The seats that were given back.
+    free: Vec<u32>,
+    connections: u64,
+    by_address: HashMap<IpAddr, u64>,
+}
+
+/// Why there is no seat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoSeat {
+    /// `connections_max`, or no thread is left.
+    ServerFull,
+    /// `connections_per_address_max`.
+    AddressFull,
+}
+
+impl NoSeat {
+    /// The reason as a code.
+    pub(super) fn code(self) -> &'static str {
+        match self {
+            NoSeat::ServerFull => "server-full",
+            NoSeat::AddressFull => "address-full",
+        }
+    }
+
+    /// The reason as a sentence for the one who was refused.
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            NoSeat::ServerFull => "The server has as many connections as it may. Try again later.",
+            NoSeat::AddressFull => "Your address has as many connections as it may. Close one first.",
+        }
+    }
+}
+
+/// A connection's right to be there; given back when dropped.
+pub(super) struct Seat {
+    seats: Arc<Seats>,
+    pub(super) id: ConnectionId,
+    address: Option<IpAddr>,
+}
+
+impl Seats {
+    /// Takes a seat for a connection from `address`.
+    pub(super) fn take(self: &Arc<Seats>, address: IpAddr, link: &Arc<Link>, limits: &Limits) -> Result<Seat, NoSeat> {
+        let mut state = self.lock();
+        let full = |count: u64, max: u64| Limits::bound(max).is_some_and(|max| count >= max);
+        if full(state.connections, limits.connections_max) || state.connections >= ConnectionId::SLOTS_MAX as u64 {
+            return Err(NoSeat::ServerFull);
+        }
+        let counted = counted_address(address);
+        if let Some(address) = counted {
+            let count = state.by_address.entry(address).or_default();
+            if full(*count, limits.connections_per_address_max) {
+                return Err(NoSeat::AddressFull);
+            }
+            *count += 1;
+        }
+        state.connections += 1;
+        state.serial += 1;
+        let slot = match state.free.pop() {
+            Some(slot) => slot as usize,
+            None => {
+                state.links.push(None);
+                state.links.len() - 1
+            }
+        };
+        state.links[slot] = Some(Arc::downgrade(link));
+        Ok(Seat { seats: Arc::clone(self), id: ConnectionId::new(state.serial, slot), address: counted })
+    }
+
+    /// Gives up every connection there is.
+    pub(super) fn kill_all(&self) {
+        let links: Vec<_> = self.lock().links.iter().flatten().filter_map(Weak::upgrade).collect();
+        links.iter().for_each(|link| link.kill(CloseReason::Shutdown));
+    }
+
+    /// How many seats are taken.
+    pub(super) fn taken(&self) -> u64 {
+        self.lock().connections
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut state = self.seats.lock();
+        let slot = self.id.slot();
+        state.connections -= 1;
+        state.links[slot] = None;
+        state.free.push(slot as u32);
+        if let Some(address) = self.address
+            && let Some(count) = state.by_address.get_mut(&address)
+        {
+            *count -= 1;
+            if *count == 0 {
+                state.by_address.remove(&address);
+            }
+        }
+    }
+}
+
+/// The address under which a connection is counted: IPv6 by its /64, which one customer has; loopback is exempt.
+fn counted_address(address: IpAddr) -> Option<IpAddr> {
+    match address.to_canonical() {
+        address if address.is_loopback() => None,
+        IpAddr::V4(address) => Some(IpAddr::V4(address)),
+        IpAddr::V6(address) => Some(IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))),
+    }
+}
+
+/// Threads that are alive in this process on account of connections, over all servers.
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+/// The right to have a thread; given back when dropped.
+pub(super) struct ThreadPermit(());
+
+impl ThreadPermit {
+    /// Takes a permit, if one is left.
+    pub(super) fn take() -> Option<ThreadPermit> {
+        let ceiling = thread_ceiling();
+        THREADS
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |threads| (threads < ceiling).then_some(threads + 1))
+            .is_ok()
+            .then_some(ThreadPermit(()))
+    }
+}
+
+impl Drop for ThreadPermit {
+    fn drop(&mut self) {
+        THREADS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How many threads this process may have: each takes four memory maps, and where the system's `max_map_count` is
+/// exceeded a new thread does not fail but aborts the process. Some are left for everything else.
+#[must_use]
+pub fn thread_ceiling() -> usize {
+    static CEILING: OnceLock<usize> = OnceLock::new();
+    *CEILING.get_or_init(|| {
+        let maps = std::fs::read_to_string("/proc/sys/vm/max_map_count");
+        let maps: usize = maps.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(65_530);
+        (maps / 4).saturating_sub(500).max(1)
+    })
+}
