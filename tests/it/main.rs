@@ -6,6 +6,15 @@ mod documents;
 mod framing;
 
 // The client classes, against scripted servers.
+// Frames cut out of streams, in every piece they can arrive in.
+mod framing;
+
+// What is a document, and what is not.
+mod documents;
+
+// What the most expensive frames cost.
+mod costs;
+
 mod client;
 mod client_endings;
 mod client_hostile;
@@ -30,4 +39,5 @@ mod memory;
 mod conversations;
 
 // The source text itself: who may name whom.
+// The order of the house: layers, features, lengths.
 mod tidy;
