@@ -20,6 +20,9 @@ mod link;
 // The events between the thread and who takes them; the state that follows from those taken.
 mod queue;
 
+// The `XML` object of ActionScript 1 and 2, and its `status`.
+mod xml;
+
 // The half that any thread can hold.
 mod sender;
 
@@ -32,6 +35,9 @@ mod socket;
 // ActionScript 3's class: frames.
 mod xml_socket;
 
+// The class of ActionScript 1 and 2, on top of the other.
+pub mod as2;
+
 // The media server's other class: one endless document.
 mod xml_streams;
 
@@ -41,5 +47,6 @@ pub use options::Framing;
 pub use reconnect::Reconnect;
 pub use sender::{Greeting, Sender};
 pub use socket::Socket;
+pub use xml::{Status, Xml, XmlNode};
 pub use xml_socket::XmlSocket;
 pub use xml_streams::XmlStreams;
