@@ -2,4 +2,6 @@
 
 pub mod wire;
 
+pub mod policy;
+
 pub mod client;
