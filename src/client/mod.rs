@@ -17,6 +17,12 @@ mod reconnect;
 // One TCP connection, under deadlines.
 mod link;
 
+// From a name to a connection.
+mod dial;
+
+// May a player connect there? Asked as a player asks.
+mod permission;
+
 // The events between the thread and who takes them; the state that follows from those taken.
 mod queue;
 
@@ -44,6 +50,7 @@ mod xml_streams;
 pub use error::{Error, player};
 pub use event::{Event, Listener};
 pub use options::Framing;
+pub use permission::{Asked, Check, Permission};
 pub use reconnect::Reconnect;
 pub use sender::{Greeting, Sender};
 pub use socket::Socket;

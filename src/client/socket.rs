@@ -14,6 +14,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use super::error::Error;
 use super::event::{Event, Listener};
 use super::options::{Options, TIMEOUT_MAX, TIMEOUT_MIN};
+use super::permission::Permission;
 use super::queue::{Attempt, Queue};
 use super::reconnect::Reconnect;
 use super::sender::Sender;
@@ -62,7 +63,7 @@ impl<P: Send + 'static> Socket<P> {
     }
 
     /// Begins to connect, and returns at once. `Connect` follows, or `IoError` or `SecurityError`, within
-    /// [`timeout`](Socket::timeout). An empty `host` is the [default host](Socket::set_default_host).
+    /// [`timeout`](Socket::timeout) (and what asking for permission takes). An empty `host` is the [default host](Socket::set_default_host).
     ///
     /// A socket that is connected, or connecting, closes first, without a word: its events that were not taken are
     /// gone, and the connection that this call begins takes the place of the other.
@@ -74,9 +75,12 @@ impl<P: Send + 'static> Socket<P> {
     pub fn connect(&mut self, host: &str, port: u32) -> Result<(), Error> {
         let given = port;
         let port = u16::try_from(port).ok().filter(|port| *port != 0).ok_or(Error::InvalidPort { port })?;
-        let host = if host.is_empty() { self.options.default_host.as_str() } else { host }.to_owned();
+        let host = if host.is_empty() { self.options.default_host() } else { host }.to_owned();
         if !is_host(&host) {
             return Err(Error::InvalidHost { host, port: given });
+        }
+        if let Some(permission) = &self.options.permission {
+            permission.refuse_at_once(&host, port)?;
         }
         self.start(&host, port).map_err(|source| Error::Start { host, port: given, source })
     }
@@ -237,10 +241,16 @@ impl<P: Send + 'static> Socket<P> {
         self.options.queue_bytes_max = queue_bytes_max;
     }
 
-    /// Sets the host that an empty host stands for: in a player the one that the movie came from. `localhost` unless
-    /// set, which is what a player takes for a movie from a file.
+    /// Sets the host that an empty host stands for. Unless set it is the one that the SWF came from (see
+    /// [`set_permission`](Socket::set_permission)), and `localhost` for a SWF from a file and for none.
     pub fn set_default_host(&mut self, host: impl Into<String>) {
-        self.options.default_host = host.into();
+        self.options.default_host = Some(host.into());
+    }
+
+    /// Sets whose rules decide whether a connection may be made; nobody's unless set, as in AIR. A refusal is a
+    /// `SecurityError` (#2048), or an error of `connect` where the player refuses without asking anybody.
+    pub fn set_permission(&mut self, permission: Option<Permission>) {
+        self.options.permission = permission;
     }
 
     /// Sets whether and how a lost connection is made again; not at all unless set.

@@ -180,13 +180,15 @@ fn what_is_sent_before_on_connect_leaves_first_and_is_bounded() {
 fn a_second_connect_closes_without_on_close() {
     let first = Scripted::once(|mut peer| {
         assert_eq!(peer.hear(), "<hello/>");
+        peer.say("a\0");
         assert_eq!(peer.hear_all(), b"");
     });
     let refusing = Refusing::bind();
     let (handlers, tells) = teller(true);
     let mut socket = XmlSocket::new(handlers);
     assert!(socket.connect("127.0.0.1", first.port()));
-    assert_eq!(tells.recv_timeout(WAIT).unwrap(), "onConnect true");
+    let told: Vec<_> = (0..2).map(|_| tells.recv_timeout(WAIT).unwrap()).collect();
+    assert_eq!(told, ["onConnect true", "onData \"a\""]);
     assert!(socket.connect("127.0.0.1", refusing.port()));
     assert_eq!(all(&tells, socket), ["onConnect false"]);
     first.join();
