@@ -166,6 +166,12 @@ impl<P: Send + 'static> Socket<P> {
         self.listener = Some(Arc::new(Mutex::new(listener)));
     }
 
+    /// Waits until the socket is connected, for `timeout` at most: for who has a listener, and wants to send from
+    /// another thread. Whether it is connected. Without a listener somebody MUST take events meanwhile.
+    pub fn wait_connected(&self, timeout: Duration) -> bool {
+        self.sender.queue.wait_for_connect(Instant::now().checked_add(timeout))
+    }
+
     /// Waits until the connection (and all reconnecting) has ended, for `timeout` at most: for who has a listener and
     /// nothing else to do. Whether it has ended.
     pub fn wait_timeout(&self, timeout: Duration) -> bool {

@@ -3,6 +3,7 @@
 mod client;
 mod client_as2;
 mod client_endings;
+mod client_example;
 mod client_hostile;
 mod client_listener;
 mod client_permission;
