@@ -104,6 +104,8 @@ impl fmt::Debug for Handle<'_> {
 pub struct XmlSocket {
     socket: Inner,
     early: Arc<Mutex<Early>>,
+    /// The lowest port that `connect` accepts.
+    port_min: u32,
 }
 
 /// The socket that does the work.
@@ -139,7 +141,7 @@ impl XmlSocket {
     pub fn with(mut socket: FrameSocket, handlers: impl Handlers + 'static) -> XmlSocket {
         let early = Arc::default();
         socket.listen(Adapter { handlers, early: Arc::clone(&early) });
-        XmlSocket { socket: Inner::Frames(socket), early }
+        XmlSocket { socket: Inner::Frames(socket), early, port_min: 1 }
     }
 
     /// This class on top of an endless document that was set up before, such as with a larger `maxUnprocessedChars`.
@@ -147,13 +149,22 @@ impl XmlSocket {
     pub fn with_stream(mut socket: XmlStreams, handlers: impl Handlers + 'static) -> XmlSocket {
         let early = Arc::default();
         socket.listen(Adapter { handlers, early: Arc::clone(&early) });
-        XmlSocket { socket: Inner::Stream(socket), early }
+        XmlSocket { socket: Inner::Stream(socket), early, port_min: 1 }
+    }
+
+    /// Sets the lowest port that `connect` accepts; 1 unless set. It is 1024 in the media server, and in players before
+    /// 7.0.19 ([`Permission`](super::Permission) knows those).
+    pub fn set_port_min(&mut self, port_min: u32) {
+        self.port_min = port_min;
     }
 
     /// `connect`: true when the attempt has begun, whose outcome `on_connect` gets; false when it cannot begin, and
     /// then `on_connect` is not called. `None`, or an empty host, is the default host: in a player the one that the
     /// movie came from. A socket that is connected closes first, without `on_close`.
     pub fn connect<'host>(&mut self, host: impl Into<Option<&'host str>>, port: u32) -> bool {
+        if port < self.port_min {
+            return false;
+        }
         // COMPAT: the class's first documentation writes the host as the address of a page.
         let host = host.into().unwrap_or_default();
         let host = host.strip_prefix("http://").map_or(host, |rest| rest.trim_end_matches('/'));

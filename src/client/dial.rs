@@ -102,7 +102,9 @@ impl Dial<'_> {
                 Ok(Ok(_)) | Err(_) => Err(Unreached::Failed(format!("{host} has no address"))),
             },
             recv(self.stopped) -> _ => Err(Unreached::Stopped),
-            default(timeout) => Err(Unreached::TimedOut(format!("no answer to the lookup of {host} within {timeout:?}"))),
+            default(timeout) => {
+                Err(Unreached::TimedOut(format!("no answer to the lookup of {host} within {timeout:?}")))
+            },
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Defines [`Link`], one TCP connection of a client: made, written and ended under deadlines; and [`Source`], its bytes.
+//! Defines [`Link`], one TCP connection of a client, made, written and ended under deadlines, and [`Source`], its bytes.
 //!
 //! Knows: TCP, deadlines, what a server may do to keep a client waiting. Must not know: names, frames, events.
 
@@ -105,7 +105,7 @@ impl Link {
             if left.is_zero() {
                 return Err(self.give_up_writing());
             }
-            // Each write gets what is left, so that a peer that takes a byte now and then does not stretch the deadline.
+            // Each write gets what is left: a peer that takes a byte now and then must not stretch the deadline.
             let written = self.stream.set_write_timeout(Some(left)).and_then(|()| (&self.stream).write(bytes));
             match written {
                 Ok(0) => return Err(self.lose("the system took no byte")),

@@ -198,6 +198,10 @@ impl<P> Queue<P> {
         let mut state = lock(&self.state);
         if state.is_current(attempt) {
             state.attempt = None;
+            // Only a listener that panicked leaves a connection without an event that ends it.
+            if state.waiting.is_empty() {
+                state.link = None;
+            }
             self.changed.notify_all();
         }
     }

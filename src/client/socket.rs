@@ -63,7 +63,8 @@ impl<P: Send + 'static> Socket<P> {
     }
 
     /// Begins to connect, and returns at once. `Connect` follows, or `IoError` or `SecurityError`, within
-    /// [`timeout`](Socket::timeout) (and what asking for permission takes). An empty `host` is the [default host](Socket::set_default_host).
+    /// [`timeout`](Socket::timeout) and what asking for permission takes. An empty `host` is the
+    /// [default host](Socket::set_default_host).
     ///
     /// A socket that is connected, or connecting, closes first, without a word: its events that were not taken are
     /// gone, and the connection that this call begins takes the place of the other.
@@ -95,8 +96,8 @@ impl<P: Send + 'static> Socket<P> {
         self.sender.send(content)
     }
 
-    /// Sends `content` and the zero byte that ends it, in one write: for frames that are not text, and without a detour through a
-    /// `String`.
+    /// Sends `content` and the zero byte that ends it, in one write: for frames that are not text, and without a detour
+    /// through a `String`.
     ///
     /// # Errors
     /// Those of [`send`](Socket::send).
@@ -279,27 +280,32 @@ impl<P: Send + 'static> Drop for Socket<P> {
         let patience = Instant::now() + DROP_WAIT;
         let mut late = Vec::new();
         for running in self.threads.drain(..) {
-            if !running.join_by(patience) {
-                late.push(running);
-            }
+            late.extend(running.join_by(patience));
         }
         late.iter().for_each(|running| running.attempt.force());
         let patience = Instant::now() + DROP_WAIT;
         for running in late {
-            if !running.join_by(patience) {
-                log::warn!("a client socket was dropped while its listener was busy: its thread ends by itself");
+            if running.join_by(patience).is_some() {
+                log::warn!("a client socket was dropped while its thread was busy: the thread ends by itself");
             }
         }
     }
 }
 
 impl Running {
-    /// Waits until the thread has ended, or until `deadline`. Whether it has, or is the thread that waits.
-    fn join_by(&self, deadline: Instant) -> bool {
-        // A listener may own the last handle of its own socket; a thread cannot wait for itself.
-        let is_own = thread::current().id() == self.handle.thread().id();
+    /// Joins the thread, unless it has not ended by `deadline`: then it is given back. A thread does not wait for
+    /// itself (a listener may own the last handle of its own socket).
+    fn join_by(self, deadline: Instant) -> Option<Running> {
+        if thread::current().id() == self.handle.thread().id() {
+            return None;
+        }
         let left = deadline.saturating_duration_since(Instant::now());
-        is_own || matches!(self.done.recv_timeout(left), Err(RecvTimeoutError::Disconnected))
+        if !matches!(self.done.recv_timeout(left), Err(RecvTimeoutError::Disconnected)) {
+            return Some(self);
+        }
+        // A listener's panic was told on standard error already.
+        let _ = self.handle.join();
+        None
     }
 }
 

@@ -1,8 +1,10 @@
-//! Defines [`Xml`], the `XML` object of ActionScript 1 and 2: a lenient tree, and the `status` that says what was wrong.
+//! Defines [`Xml`], the `XML` object of ActionScript 1 and 2: a lenient tree, and the `status` that says what is wrong.
 //!
 //! Knows: how the players' parser reads, which stops at the first fault and keeps what it has. It checks neither names
 //! nor namespaces nor entities, takes any text for a document, and compares tag names without regard to case.
 //! Must not know: sockets.
+
+use std::fmt;
 
 use crate::wire::{Document, Frame, ParseError};
 
@@ -132,6 +134,13 @@ impl Xml {
 
     fn document_node(&self) -> XmlNode<'_> {
         XmlNode { xml: self, index: 0 }
+    }
+}
+
+impl fmt::Display for Xml {
+    /// The text that was parsed, so that what came can be sent on.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.source)
     }
 }
 

@@ -110,7 +110,7 @@ fn each_text_has_the_status_and_the_tree_that_a_player_gives_it() {
     for &(text, code, tree) in TABLE {
         let xml = Xml::parse(text);
         assert_eq!((xml.status().code(), outline(&xml).as_str()), (code, tree), "{text:?}");
-        assert_eq!(xml.source(), text);
+        assert_eq!((xml.source(), xml.to_string().as_str()), (text, text));
     }
     let codes: std::collections::BTreeSet<i8> = TABLE.iter().map(|row| row.1).collect();
     assert_eq!(codes.into_iter().collect::<Vec<_>>(), [-10, -9, -8, -6, -5, -4, -3, -2, 0], "and -7 below");
