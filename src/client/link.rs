@@ -1,4 +1,4 @@
-//! Defines [`Link`], one TCP connection of a client, made, written and ended under deadlines, and [`Source`], its bytes.
+//! Defines [`Link`], one TCP connection of a client, all under deadlines, and [`Source`], the bytes of it.
 //!
 //! Knows: TCP, deadlines, what a server may do to keep a client waiting. Must not know: names, frames, events.
 

@@ -157,3 +157,19 @@ fn no_prefix_of_any_text_panics() {
         "\"&\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9};\""
     );
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_text_panics_and_the_tree_holds_no_more_than_the_text(
+        pieces in proptest::collection::vec("[<>/!?a:= '\"&#x;\u{e9}\\-\\[\\]]{0,8}|<a>|</a>|<b c='d'/>|<!--|-->|<!\\[CDATA\\[|\\]\\]>|<\\?xml|<!DOCTYPE", 0..12),
+    ) {
+        let text = pieces.concat();
+        let xml = Xml::parse(&text);
+        proptest::prop_assert!(xml.nodes.len() <= text.len() + 1);
+        let strict = xml.document(1_000);
+        // What a strict parser takes, a lenient one takes.
+        if strict.is_ok() {
+            proptest::prop_assert_eq!(xml.status(), Status::Ok);
+        }
+    }
+}
