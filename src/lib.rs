@@ -69,3 +69,6 @@ pub mod chat;
 // The command line: wiring only.
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod policy;
+
+pub mod client;
