@@ -21,7 +21,7 @@ use super::link::Link;
 use super::listener::{Flood, Frames, Framing, ListenerSettings};
 use super::outbox::{Envelope, Outbox};
 use super::refusal;
-use super::seats::{NoSeat, Seat};
+use super::seats::NoSeat;
 use super::service::{CloseReason, ConnectionId, Message, Peer};
 use super::shutdown::Shared;
 use super::sniff::{REQUEST_LINE_BYTES_MAX, Speaks, speaks};
@@ -70,13 +70,9 @@ pub(super) struct Connection {
 /// A thread's stack takes memory by the page. What a client's thread needs while it waits and while it parses an
 /// ordinary document fits into the two pages that it touches anyway, beside the system's own data: connections travel
 /// in a box, and what is rarely done stays in functions of its own.
-pub(super) fn run(mut connection: Box<Connection>, seat: Seat) {
+pub(super) fn run(mut connection: Box<Connection>) {
     let reason = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| connection.converse()));
     connection.part(reason.unwrap_or_else(|_| Box::new(CloseReason::Panicked)));
-    let (shared, id) = (Arc::clone(&connection.shared), seat.id);
-    drop(connection);
-    drop(seat);
-    shared.observer.ended(id);
 }
 
 /// Tells a connection that gets no seat why, in what it speaks.

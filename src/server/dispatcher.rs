@@ -138,10 +138,6 @@ impl<S: Service> Dispatcher<S> {
 
     fn open(&mut self, opened: Opened) {
         let Opened { id, peer, outbox, settings } = opened;
-        if self.engine.is_taken(id) {
-            // The seat was given back, but its last connection is still in the queue of those to close.
-            self.close_all();
-        }
         self.engine.insert(id, peer, Some(settings), Outlet::Outbox(outbox));
         self.guard(Some(id), |service, cx| service.on_open(cx, id));
     }
@@ -311,8 +307,8 @@ impl<S: Service> Dispatcher<S> {
         self.guard(None, |service, cx| service.on_shutdown(cx));
         self.settle(scope);
         let mut outboxes: Vec<_> = self.parting.drain(..).map(|(outbox, _)| outbox).collect();
-        outboxes.extend(self.engine.slots().filter_map(|slot| match &slot.outlet {
-            Outlet::Outbox(outbox) => Some(Arc::clone(outbox)),
+        outboxes.extend(self.engine.remove_all().filter_map(|slot| match slot.outlet {
+            Outlet::Outbox(outbox) => Some(outbox),
             Outlet::Buffer(_) => None,
         }));
         outboxes.iter().for_each(|outbox| outbox.finish());
@@ -335,7 +331,7 @@ impl<S: Service> Dispatcher<S> {
         if !outboxes.is_empty() {
             warn!("{} clients had not taken everything when the server stopped", outboxes.len());
         }
-        self.shared.seats.kill_all();
+        self.shared.seats.close();
         outboxes.iter().for_each(|outbox| outbox.discard());
     }
 }

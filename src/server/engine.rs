@@ -101,6 +101,7 @@ impl Engine {
             self.slots.resize_with(at + 1, || None);
             self.marks.resize(at + 1, Mark::default());
         }
+        // The connection that had this slot before kept its seat until its outbox was dropped.
         debug_assert!(self.slots[at].is_none(), "a slot is used again only after it was freed");
         self.connections += 1;
         self.marks[at] = Mark { id: Some(id), last: 0..0 };
@@ -116,9 +117,10 @@ impl Engine {
         self.slots[id.slot()].take()
     }
 
-    /// Whether somebody is in the slot that `id` would have.
-    pub(super) fn is_taken(&self, id: ConnectionId) -> bool {
-        self.slots.get(id.slot()).is_some_and(Option::is_some)
+    /// Lets all connections go.
+    pub(super) fn remove_all(&mut self) -> impl Iterator<Item = Box<Slot>> {
+        self.connections = 0;
+        self.slots.drain(..).flatten()
     }
 
     /// Whether the connection is there, and not about to be closed.
