@@ -394,8 +394,15 @@ impl Connection {
         // What the server decided counts for more than the end of the stream that followed from it.
         let reason = self.link.killed().map_or(reason, Box::new);
         let by_peer = matches!(*reason, CloseReason::ByPeer | CloseReason::Lost(_) | CloseReason::Shutdown);
+        // Closing with bytes unread would make the system throw away what the peer was to get last. There are none
+        // when the end of the stream is why we are here, and none that matter when the link is dead.
+        let ended = self.link.is_dead() || by_peer && self.link.is_open();
         if self.outbox.is_some() {
-            self.tell(Event::Closed(self.id, reason));
+            self.tell(Event::Closed { id: self.id, reason, ended });
+            if !ended {
+                linger(&self.link);
+                self.tell(Event::Closed { id: self.id, reason: Box::new(CloseReason::ByPeer), ended: true });
+            }
         } else {
             if !by_peer {
                 debug!("{} from {} closed: {reason}", self.id, self.peer.address);
@@ -409,10 +416,9 @@ impl Connection {
                 let _ = self.link.send_all(&bytes, LINGER);
             }
             self.link.finish();
-        }
-        // Closing with bytes unread would make the system throw away what the peer was to get last.
-        if !by_peer {
-            linger(&self.link);
+            if !ended {
+                linger(&self.link);
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 //!
 //! Knows: the order of events, time. Must not know: what the application does with them.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, Scope};
@@ -53,11 +54,18 @@ pub(super) struct Dispatcher<S> {
     shared: Arc<Shared>,
     limits: Arc<Limits>,
     next_tick: Instant,
-    /// Connections that the application has forgotten and that still get their last bytes; with the time since
-    /// which everything has been sent, and whether the peer has closed.
-    parting: Vec<(Arc<Outbox>, bool)>,
+    /// Connections that the application has forgotten and whose sockets are still needed: they get their last bytes,
+    /// or have yet to close.
+    parting: HashMap<ConnectionId, Parting>,
     /// When the application panicked outside any connection.
     panics: Vec<Instant>,
+}
+
+/// A connection on its way out.
+struct Parting {
+    outbox: Arc<Outbox>,
+    /// Whether its client's thread has ended: then nothing is left to do once the last byte is sent.
+    ended: bool,
 }
 
 impl<S: Service> Dispatcher<S> {
@@ -71,7 +79,7 @@ impl<S: Service> Dispatcher<S> {
             limits: shared.limits(),
             shared,
             next_tick: now.instant + TICK,
-            parting: Vec::new(),
+            parting: HashMap::new(),
             panics: Vec::new(),
         }
     }
@@ -128,7 +136,7 @@ impl<S: Service> Dispatcher<S> {
             Event::Withdraw(id, answer) => {
                 let _ = answer.send(self.withdraw(id));
             }
-            Event::Closed(id, reason) => self.engine.close(id, *reason),
+            Event::Closed { id, reason, ended } => self.closed(id, *reason, ended),
             Event::External(event) => self.guard(None, |service, cx| service.on_external(cx, event)),
             Event::Limits(limits) => self.limits = limits,
             Event::Stop => {}
@@ -140,6 +148,19 @@ impl<S: Service> Dispatcher<S> {
         let Opened { id, peer, outbox, settings } = opened;
         self.engine.insert(id, peer, Some(settings), Outlet::Outbox(outbox));
         self.guard(Some(id), |service, cx| service.on_open(cx, id));
+    }
+
+    /// A client's thread hands on nothing more.
+    fn closed(&mut self, id: ConnectionId, reason: CloseReason, ended: bool) {
+        if let Some(slot) = self.engine.slot(id) {
+            slot.ended |= ended;
+            self.engine.close(id, reason);
+        } else if ended && let Some(parting) = self.parting.get_mut(&id) {
+            parting.ended = true;
+            if parting.outbox.finished().is_some() {
+                self.parting.remove(&id);
+            }
+        }
     }
 
     /// Makes the application forget a connection without touching its link.
@@ -187,7 +208,7 @@ impl<S: Service> Dispatcher<S> {
                     _ => info!("{id} from {} closed: {reason}", slot.peer.address),
                 }
                 if let Outlet::Outbox(outbox) = slot.outlet {
-                    self.part(outbox, &reason);
+                    self.part(id, Parting { outbox, ended: slot.ended }, &reason);
                 }
                 self.shared.observer.closed(id, &reason);
                 // A panic here concerns a connection that is gone already: its peer must not be able to stop the server.
@@ -197,17 +218,16 @@ impl<S: Service> Dispatcher<S> {
     }
 
     /// Lets a connection's link go, after its last bytes where there is somebody to take them.
-    fn part(&mut self, outbox: Arc<Outbox>, reason: &CloseReason) {
+    fn part(&mut self, id: ConnectionId, parting: Parting, reason: &CloseReason) {
         match reason {
             CloseReason::Lost(_) | CloseReason::TooSlow | CloseReason::WriteTimeout | CloseReason::NoThreadLeft => {
-                outbox.link().kill(reason.clone());
-                outbox.discard();
+                parting.outbox.link().kill(reason.clone());
+                parting.outbox.discard();
             }
             _ => {
-                outbox.finish();
-                let peer_closed = *reason == CloseReason::ByPeer;
-                if !(peer_closed && outbox.finished().is_some()) {
-                    self.parting.push((outbox, peer_closed));
+                parting.outbox.finish();
+                if !(parting.ended && parting.outbox.finished().is_some()) {
+                    self.parting.insert(id, parting);
                 }
             }
         }
@@ -263,9 +283,9 @@ impl<S: Service> Dispatcher<S> {
         for id in idle {
             self.guard(Some(id), |service, cx| service.on_idle(cx, id));
         }
-        self.parting.retain(|(outbox, peer_closed)| match outbox.finished() {
+        self.parting.retain(|_, Parting { outbox, ended }| match outbox.finished() {
             None => !outbox.link().is_dead(),
-            Some(_) if *peer_closed => false,
+            Some(_) if *ended => false,
             Some(at) if now.saturating_duration_since(at) < LINGER => true,
             Some(_) => {
                 outbox.link().kill(CloseReason::Shutdown);
@@ -306,7 +326,7 @@ impl<S: Service> Dispatcher<S> {
         self.engine.now = read_clock();
         self.guard(None, |service, cx| service.on_shutdown(cx));
         self.settle(scope);
-        let mut outboxes: Vec<_> = self.parting.drain(..).map(|(outbox, _)| outbox).collect();
+        let mut outboxes: Vec<_> = self.parting.drain().map(|(_, parting)| parting.outbox).collect();
         outboxes.extend(self.engine.remove_all().filter_map(|slot| match slot.outlet {
             Outlet::Outbox(outbox) => Some(outbox),
             Outlet::Buffer(_) => None,
