@@ -163,18 +163,24 @@ impl<S: Service> Dispatcher<S> {
         }
     }
 
-    /// Makes the application forget a connection without touching its link.
+    /// Makes the application forget a connection without touching its link, so that its thread may write to it. `false`
+    /// when the connection was sent something before, or is on its way out: then it is closed like any other.
     fn withdraw(&mut self, id: ConnectionId) -> bool {
+        const REASON: CloseReason = CloseReason::NotXmlSocket("an HTTP request");
         self.engine.flush();
-        let Some(slot) = self.engine.remove(id) else { return false };
-        let unused = match &slot.outlet {
-            Outlet::Outbox(outbox) => outbox.withdraw(),
+        let open = self.engine.is_open(id);
+        let unused = self.engine.slot(id).is_some_and(|slot| match &slot.outlet {
+            Outlet::Outbox(outbox) => open && outbox.withdraw(),
             Outlet::Buffer(_) => false,
-        };
-        let reason = CloseReason::NotXmlSocket("an HTTP request");
-        self.shared.observer.closed(id, &reason);
-        self.guard(Some(id), |service, cx| service.on_close(cx, id, &reason));
-        unused
+        });
+        if !unused {
+            self.engine.close(id, REASON);
+            return false;
+        }
+        self.engine.remove(id);
+        self.shared.observer.closed(id, &REASON);
+        self.guard(Some(id), |service, cx| service.on_close(cx, id, &REASON));
+        true
     }
 
     /// Sends what is to be sent, closes what is to be closed, and starts writers for those who fell behind, until
