@@ -15,8 +15,11 @@ mod scripted;
 
 // The server over loopback.
 mod announce;
+mod closing;
 mod harness;
+mod http;
 mod server;
+mod shutdown;
 
 // What people say to a chat and what they get, as plays.
 #[cfg(feature = "chat")]
