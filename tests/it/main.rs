@@ -18,6 +18,7 @@ mod announce;
 mod closing;
 mod harness;
 mod http;
+mod limits;
 mod server;
 mod shutdown;
 
