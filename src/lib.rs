@@ -69,6 +69,3 @@ pub mod chat;
 // The command line: wiring only.
 #[cfg(feature = "cli")]
 pub mod cli;
-pub mod policy;
-
-pub mod client;

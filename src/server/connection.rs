@@ -99,8 +99,8 @@ pub(super) fn refuse(settings: &ListenerSettings, link: &Link, no_seat: NoSeat) 
 
 impl Connection {
     pub(super) fn new(
-        listener: usize,
         id: ConnectionId,
+        listener: usize,
         settings: Arc<ListenerSettings>,
         shared: Arc<Shared>,
         limits: Arc<Limits>,
@@ -322,6 +322,8 @@ impl Connection {
         let cost = Bucket::cost(frame.len());
         while let Err(wait) = flooding.bucket.take(cost, Instant::now()) {
             match self.settings.flood {
+                // A refusal without a word would be a loss without a word.
+                Flood::Refuse if self.settings.frames == Frames::Any => thread::sleep(wait.min(NAP)),
                 Flood::Refuse if flooding.is_over() => return Err(Box::new(CloseReason::TooFast)),
                 Flood::Refuse => {
                     let answer = refusal::too_fast(frame, wait).to_frame();

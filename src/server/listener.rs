@@ -49,7 +49,8 @@ pub enum Framing {
 /// What happens to frames that come faster than `frames_per_second_max`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flood {
-    /// They are refused with an error, and a client that goes on is closed.
+    /// They are refused with an error, and a client that goes on is closed. Where frames are not parsed, and the server
+    /// writes none of its own, they wait as with [`Pause`](Flood::Pause).
     Refuse,
     /// They are read later; nothing is lost.
     Pause,
@@ -191,7 +192,7 @@ impl Listener {
         shared.observer.accepted(id, address);
         let name = format!("client {id}");
         let connection =
-            Connection::new(index, id, Arc::clone(&self.settings), Arc::clone(shared), limits, link, address);
+            Connection::new(id, index, Arc::clone(&self.settings), Arc::clone(shared), limits, link, address);
         let connection = Box::new(connection);
         let spawned = thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn_scoped(scope, move || {
             let _permit = permit;

@@ -31,17 +31,17 @@ mod announce;
 mod closing;
 mod harness;
 mod http;
+mod limits;
 mod server;
 mod shutdown;
-
-// What a connection costs, against the program.
-#[cfg(feature = "cli")]
-mod memory;
 
 // What people say to a chat and what they get, as plays.
 #[cfg(feature = "chat")]
 mod conversations;
 
-// The source text itself: who may name whom.
+// The program.
+#[cfg(feature = "cli")]
+mod memory;
+
 // The order of the house: layers, features, lengths.
 mod tidy;
