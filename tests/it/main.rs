@@ -6,15 +6,6 @@ mod documents;
 mod framing;
 
 // The client classes, against scripted servers.
-// Frames cut out of streams, in every piece they can arrive in.
-mod framing;
-
-// What is a document, and what is not.
-mod documents;
-
-// What the most expensive frames cost.
-mod costs;
-
 mod client;
 mod client_as2;
 mod client_endings;
