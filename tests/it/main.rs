@@ -1,15 +1,35 @@
-//! Integration tests.
+//! Everything that needs a socket, a thread or a process: one binary, so that it links once.
 
+// The wire.
+mod costs;
+mod documents;
+mod framing;
+
+// The client classes, against scripted servers.
 mod client;
+mod client_as2;
 mod client_endings;
+mod client_example;
 mod client_hostile;
 mod client_listener;
+mod client_permission;
 mod client_reconnect;
-mod framing;
+mod client_streams;
 mod scripted;
+
+// The server over loopback.
+mod announce;
+mod closing;
+mod harness;
+mod http;
+mod limits;
+mod server;
+mod shutdown;
+
 // What people say to a chat and what they get, as plays.
 #[cfg(feature = "chat")]
 mod conversations;
+
 // The program, from outside.
 #[cfg(feature = "cli")]
 mod cli_clients;
@@ -20,4 +40,9 @@ mod cli_terminal;
 #[cfg(feature = "cli")]
 mod cli_usage;
 #[cfg(feature = "cli")]
+mod memory;
+#[cfg(feature = "cli")]
 mod program;
+
+// The order of the house: layers, features, lengths.
+mod tidy;
