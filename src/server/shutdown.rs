@@ -112,8 +112,9 @@ impl Server {
 
     /// Waits until the server has stopped and all its threads have ended.
     pub fn wait(&self) -> Ended {
-        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Whoever comes second waits here for the first.
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(threads) = threads {
             *ended = threads.dispatcher.join().unwrap_or(Ended::ServicePanicked);
             for listener in threads.listeners {
@@ -243,9 +244,7 @@ impl Handle {
 
     /// Sets the limits for connections that begin from now on; those on time apply to all at once.
     pub fn set_limits(&self, limits: Limits) {
-        let limits = Arc::new(limits);
-        *self.shared.limits.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&limits);
-        let _ = self.shared.inbox.send(Event::Limits(limits));
+        *self.shared.limits.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
     }
 
     /// Makes the server stop; returns at once. [`Server::wait`] waits for it.
