@@ -199,7 +199,9 @@ impl Rooms {
         let over = |since: Instant| now.saturating_duration_since(since) >= EMPTY_KEPT;
         let is_over = |room: &Room| room.empty_since.is_some_and(over);
         let gone: Vec<Key> = self.by_key.extract_if(|_, room| is_over(room)).map(|(key, _)| key).collect();
-        gone.iter().for_each(|key| drop(self.order.remove(key)));
+        for key in &gone {
+            self.order.remove(key);
+        }
         gone
     }
 
