@@ -20,7 +20,6 @@ mod scripted;
 // The server over loopback.
 mod announce;
 mod closing;
-mod descriptors;
 mod harness;
 mod http;
 mod limits;
@@ -31,7 +30,7 @@ mod shutdown;
 #[cfg(feature = "chat")]
 mod conversations;
 
-// The program, from outside.
+// The program.
 #[cfg(feature = "cli")]
 mod cli_clients;
 #[cfg(feature = "cli")]
@@ -42,8 +41,6 @@ mod cli_terminal;
 mod cli_usage;
 #[cfg(feature = "cli")]
 mod memory;
-#[cfg(feature = "cli")]
-mod program;
 
 // The order of the house: layers, features, lengths.
 mod tidy;
