@@ -13,5 +13,8 @@ pub mod relay;
 #[cfg(feature = "chat")]
 pub mod chat;
 
+#[cfg(any(feature = "web", feature = "websocket"))]
+pub mod edge;
+
 #[cfg(feature = "cli")]
 pub mod cli;

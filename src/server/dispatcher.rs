@@ -18,7 +18,7 @@ use super::STACK_BYTES;
 use super::connection::LINGER;
 use super::engine::{Context, Engine, Outlet};
 use super::event::{Event, Opened};
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Pushed};
 use super::seats::ThreadPermit;
 use super::service::{CloseReason, ConnectionId, Now, Service};
 use super::shutdown::{Ended, Shared};
@@ -128,6 +128,7 @@ impl<S: Service> Dispatcher<S> {
             Event::Withdraw(id, answer) => {
                 let _ = answer.send(self.withdraw(id));
             }
+            Event::FellBehind(id, outbox) => self.engine.needs_writer(id, outbox),
             Event::Closed(id, reason) => self.engine.close(id, *reason),
             Event::External(event) => self.guard(None, |service, cx| service.on_external(cx, event)),
             Event::Limits(limits) => self.limits = limits,
@@ -185,7 +186,7 @@ impl<S: Service> Dispatcher<S> {
                     _ => info!("{id} from {} closed: {reason}", slot.peer.address),
                 }
                 if let Outlet::Outbox(outbox) = slot.outlet {
-                    self.part(outbox, &reason);
+                    self.part(id, outbox, &reason);
                 }
                 self.shared.observer.closed(id, &reason);
                 self.guard(None, |service, cx| service.on_close(cx, id, &reason));
@@ -194,14 +195,16 @@ impl<S: Service> Dispatcher<S> {
     }
 
     /// Lets a connection's link go, after its last bytes where there is somebody to take them.
-    fn part(&mut self, outbox: Arc<Outbox>, reason: &CloseReason) {
+    fn part(&mut self, id: ConnectionId, outbox: Arc<Outbox>, reason: &CloseReason) {
         match reason {
             CloseReason::Lost(_) | CloseReason::TooSlow | CloseReason::WriteTimeout | CloseReason::NoThreadLeft => {
                 outbox.link().kill(reason.clone());
                 outbox.discard();
             }
             _ => {
-                outbox.finish();
+                if outbox.finish(reason) == Pushed::FellBehind {
+                    self.engine.needs_writer(id, Arc::clone(&outbox));
+                }
                 let peer_closed = *reason == CloseReason::ByPeer;
                 if !(peer_closed && outbox.finished().is_some()) {
                     self.parting.push((outbox, peer_closed));
@@ -258,6 +261,7 @@ impl<S: Service> Dispatcher<S> {
             self.engine.close(id, CloseReason::IdleTimeout);
         }
         for id in idle {
+            self.engine.ping(id);
             self.guard(Some(id), |service, cx| service.on_idle(cx, id));
         }
         self.parting.retain(|(outbox, peer_closed)| match outbox.finished() {
@@ -304,17 +308,26 @@ impl<S: Service> Dispatcher<S> {
         self.guard(None, |service, cx| service.on_shutdown(cx));
         self.settle(scope);
         let mut outboxes: Vec<_> = self.parting.drain(..).map(|(outbox, _)| outbox).collect();
-        outboxes.extend(self.engine.slots().filter_map(|slot| match &slot.outlet {
-            Outlet::Outbox(outbox) => Some(Arc::clone(outbox)),
+        let open = self.engine.slots().filter_map(|slot| match &slot.outlet {
+            Outlet::Outbox(outbox) => Some((slot.id, Arc::clone(outbox))),
             Outlet::Buffer(_) => None,
-        }));
-        outboxes.iter().for_each(|outbox| outbox.finish());
+        });
+        for (id, outbox) in open.collect::<Vec<_>>() {
+            outboxes.push(Arc::clone(&outbox));
+            if outbox.finish(&CloseReason::Shutdown) == Pushed::FellBehind {
+                self.start_writer(scope, id, outbox);
+            }
+        }
         self.shared.budget.close();
         let deadline = Instant::now() + Duration::from_secs(self.limits.shutdown_seconds_max);
         let mut grace = None;
         loop {
             // Clients' threads that wait for room in the channel must get it in order to end.
-            while self.inbox.try_recv().is_ok() {}
+            while let Ok(event) = self.inbox.try_recv() {
+                if let Event::FellBehind(id, outbox) = event {
+                    self.start_writer(scope, id, outbox);
+                }
+            }
             let now = Instant::now();
             outboxes.retain(|outbox| outbox.finished().is_none() && !outbox.link().is_dead());
             if outboxes.is_empty() && self.shared.seats.taken() == 0 || now >= deadline {
@@ -323,7 +336,9 @@ impl<S: Service> Dispatcher<S> {
             if outboxes.is_empty() && now >= *grace.get_or_insert(now + STOP_GRACE) {
                 break;
             }
-            let _ = self.inbox.recv_timeout(STOP_POLL);
+            if let Ok(Event::FellBehind(id, outbox)) = self.inbox.recv_timeout(STOP_POLL) {
+                self.start_writer(scope, id, outbox);
+            }
         }
         if !outboxes.is_empty() {
             warn!("{} clients had not taken everything when the server stopped", outboxes.len());

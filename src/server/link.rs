@@ -3,13 +3,13 @@
 //!
 //! Knows: the socket, the last sign of life, why it was given up. Must not know: frames, order, limits.
 
-use std::io::{self, Read};
+use std::io::{self, IoSlice, Read};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::net::{SendFlags, send};
+use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 
 use super::service::CloseReason;
 
@@ -51,6 +51,13 @@ impl Link {
     /// Sends as much of `bytes` as fits into the system's buffer; never waits. `WouldBlock` when nothing fits.
     pub(super) fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
         retry(|| send(&self.stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL))
+    }
+
+    /// As [`try_send`](Link::try_send), of `header` and then `bytes`, which leave together.
+    pub(super) fn try_send_both(&self, header: &[u8], bytes: &[u8]) -> io::Result<usize> {
+        let both = [IoSlice::new(header), IoSlice::new(bytes)];
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        retry(|| sendmsg(&self.stream, &both, &mut SendAncillaryBuffer::default(), flags))
     }
 
     /// Sends some of `bytes`, waiting for room. `WouldBlock` when the write timeout passed without one byte.

@@ -65,21 +65,19 @@ pub(super) struct Seat {
 }
 
 impl Seats {
-    /// Takes a seat for a connection from `address`.
-    pub(super) fn take(self: &Arc<Seats>, address: IpAddr, link: &Arc<Link>, limits: &Limits) -> Result<Seat, NoSeat> {
+    /// Takes a seat for a connection from `address`; `None` when that is not known yet.
+    pub(super) fn take(
+        self: &Arc<Seats>,
+        address: Option<IpAddr>,
+        link: &Arc<Link>,
+        limits: &Limits,
+    ) -> Result<Seat, NoSeat> {
         let mut state = self.lock();
-        let full = |count: u64, max: u64| Limits::bound(max).is_some_and(|max| count >= max);
         if full(state.connections, limits.connections_max) || state.connections >= ConnectionId::SLOTS_MAX as u64 {
             return Err(NoSeat::ServerFull);
         }
-        let counted = counted_address(address);
-        if let Some(address) = counted {
-            let count = state.by_address.entry(address).or_default();
-            if full(*count, limits.connections_per_address_max) {
-                return Err(NoSeat::AddressFull);
-            }
-            *count += 1;
-        }
+        let counted = address.and_then(counted_address);
+        state.enter(counted, limits)?;
         state.connections += 1;
         state.serial += 1;
         let slot = match state.free.pop() {
@@ -109,6 +107,21 @@ impl Seats {
     }
 }
 
+impl Seat {
+    /// Counts the connection as one from `address`, and no more where it was counted before.
+    pub(super) fn count(&mut self, address: IpAddr, limits: &Limits) -> Result<(), NoSeat> {
+        let counted = counted_address(address);
+        if counted != self.address {
+            let mut state = self.seats.lock();
+            state.enter(counted, limits)?;
+            state.leave(self.address);
+            drop(state);
+            self.address = counted;
+        }
+        Ok(())
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut state = self.seats.lock();
@@ -116,15 +129,36 @@ impl Drop for Seat {
         state.connections -= 1;
         state.links[slot] = None;
         state.free.push(slot as u32);
-        if let Some(address) = self.address
-            && let Some(count) = state.by_address.get_mut(&address)
-        {
+        state.leave(self.address);
+    }
+}
+
+impl State {
+    /// Counts a connection from `address`, if there is room for one more.
+    fn enter(&mut self, address: Option<IpAddr>, limits: &Limits) -> Result<(), NoSeat> {
+        let Some(address) = address else { return Ok(()) };
+        let count = self.by_address.get(&address).copied().unwrap_or(0);
+        if full(count, limits.connections_per_address_max) {
+            return Err(NoSeat::AddressFull);
+        }
+        self.by_address.insert(address, count + 1);
+        Ok(())
+    }
+
+    /// Counts a connection from `address` no more.
+    fn leave(&mut self, address: Option<IpAddr>) {
+        let Some(address) = address else { return };
+        if let Some(count) = self.by_address.get_mut(&address) {
             *count -= 1;
             if *count == 0 {
-                state.by_address.remove(&address);
+                self.by_address.remove(&address);
             }
         }
     }
+}
+
+fn full(count: u64, max: u64) -> bool {
+    Limits::bound(max).is_some_and(|max| count >= max)
 }
 
 /// The address under which a connection is counted: IPv6 by its /64, which one customer has; loopback is exempt.
