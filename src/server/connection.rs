@@ -16,14 +16,13 @@ use log::{debug, info};
 pub(super) use self::arrival::refuse;
 use super::envelope::Envelope;
 use super::event::{Budget, Event, Opened};
-use super::flood::{Bucket, REFUSALS_MAX, REFUSALS_WINDOW};
+use super::flood::{Bucket, Flooding};
 use super::intake::Intake;
 use super::link::Link;
 use super::listener::{Flood, Frames, Framing, ListenerSettings};
 use super::outbox::Outbox;
 use super::refusal;
-use super::seats::Seat;
-use super::service::{CloseReason, ConnectionId, Message, Peer, Transport};
+use super::service::{CloseReason, ConnectionId, Message, Peer};
 use super::shutdown::Shared;
 use super::sniff::Speaks;
 use crate::policy::is_request;
@@ -55,6 +54,8 @@ pub(super) struct Connection {
     peer: Peer,
     /// What ends a frame: the listener's setting, except where frames travel in messages.
     framing: Framing,
+    /// How frames are wrapped on their way to the client, as far as that is known.
+    envelope: Envelope,
     /// Set once the application knows of the connection.
     outbox: Option<Arc<Outbox>>,
 }
@@ -65,18 +66,14 @@ pub(super) struct Connection {
 /// A thread's stack takes memory by the page. What a client's thread needs while it waits and while it parses an
 /// ordinary document fits into the two pages that it touches anyway, beside the system's own data: connections travel
 /// in a box, and what is rarely done stays in functions of its own.
-pub(super) fn run(mut connection: Box<Connection>, mut seat: Seat) {
-    connection.id = seat.id;
-    let reason = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| connection.converse(&mut seat)));
+pub(super) fn run(mut connection: Box<Connection>) {
+    let reason = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| connection.converse()));
     connection.part(reason.unwrap_or_else(|_| Box::new(CloseReason::Panicked)));
-    let (shared, id) = (Arc::clone(&connection.shared), seat.id);
-    drop(connection);
-    drop(seat);
-    shared.observer.ended(id);
 }
 
 impl Connection {
     pub(super) fn new(
+        id: ConnectionId,
         listener: usize,
         settings: Arc<ListenerSettings>,
         shared: Arc<Shared>,
@@ -87,15 +84,19 @@ impl Connection {
         let local = link.local_addr().unwrap_or(address);
         let peer = Peer::new(address, local, listener, Instant::now());
         let framing = settings.framing;
-        Connection { id: ConnectionId::new(0, 0), settings, shared, limits, link, peer, framing, outbox: None }
+        let envelope = match framing {
+            Framing::Nul => Envelope::Nul,
+            Framing::Line => Envelope::Line,
+        };
+        Connection { id, settings, shared, limits, link, peer, framing, envelope, outbox: None }
     }
 
     /// Finds out what the peer speaks and does that. The result is why it ended.
     #[inline(never)]
-    fn converse(&mut self, seat: &mut Seat) -> Box<CloseReason> {
+    fn converse(&mut self) -> Box<CloseReason> {
         let mut first = Vec::new();
         if self.settings.is_proxy(self.peer.address.ip())
-            && let Err(reason) = self.read_proxy_header(&mut first, seat)
+            && let Err(reason) = self.read_proxy_header(&mut first)
         {
             return reason;
         }
@@ -104,7 +105,7 @@ impl Connection {
                 let reading = self.begin_reading(first, begun);
                 self.read_frames(reading)
             }
-            Ok((Speaks::Http, _)) => self.answer_http(&first, seat),
+            Ok((Speaks::Http, _)) => self.answer_http(&first),
             Ok((Speaks::Tls, _)) => {
                 info!("{} from {} sent a TLS handshake to a plain port: closed", self.id, self.peer.address);
                 Box::new(CloseReason::NotXmlSocket("a TLS handshake"))
@@ -124,14 +125,9 @@ impl Connection {
         if self.outbox.is_some() || self.settings.policy_only {
             return;
         }
-        let envelope = match (self.peer.transport, self.framing) {
-            (Transport::WebSocket, _) => Envelope::WebSocketBinary,
-            (Transport::Tcp, Framing::Nul) => Envelope::Nul,
-            (Transport::Tcp, Framing::Line) => Envelope::Line,
-        };
         let bytes_max = self.limits.outbox_bytes_max as usize;
         let write_timeout = Limits::bound(self.limits.write_seconds_max).map(Duration::from_secs);
-        let outbox = Arc::new(Outbox::new(Arc::clone(&self.link), envelope, bytes_max, write_timeout));
+        let outbox = Arc::new(Outbox::new(Arc::clone(&self.link), self.envelope, bytes_max, write_timeout));
         self.outbox = Some(Arc::clone(&outbox));
         self.shared.observer.opened(self.id, &self.peer);
         let opened = Opened { id: self.id, peer: self.peer.clone(), outbox, settings: Arc::clone(&self.settings) };
@@ -165,21 +161,24 @@ impl Connection {
             return Err(Box::new(CloseReason::ByPeer));
         }
         self.shared.observer.frame_in(self.id, frame.bytes());
-        if std::mem::take(&mut reading.is_first) {
-            self.meet(&frame, reading.reader.reader().get_ref())?;
+        let is_first = std::mem::take(&mut reading.is_first);
+        if is_first {
+            self.settle_envelope(reading.reader.reader().get_ref());
+        }
+        if self.settings.policy.is_some() && is_request(&frame) {
+            return Err(self.answer_policy_request());
+        }
+        if is_first {
+            self.meet()?;
         }
         self.deliver(frame, &mut reading.flooding)?;
         grow(&mut reading.reader);
         Ok(())
     }
 
-    /// Looks at the first frame: a policy request ends the connection, anything else makes it known.
+    /// Makes the connection known for its first frame, which is no policy request.
     #[inline(never)]
-    fn meet(&mut self, frame: &Frame, intake: &Intake) -> Result<(), Box<CloseReason>> {
-        self.settle_envelope(intake);
-        if self.settings.policy.is_some() && is_request(frame) {
-            return Err(self.answer_policy_request());
-        }
+    fn meet(&mut self) -> Result<(), Box<CloseReason>> {
         if self.settings.policy_only {
             return Err(Box::new(CloseReason::NotXmlSocket("no policy request")));
         }
@@ -191,7 +190,7 @@ impl Connection {
     #[inline(never)]
     fn settle_envelope(&mut self, intake: &Intake) {
         if self.framing == Framing::Line && intake.first_end == Some(crate::wire::NUL) {
-            self.announce();
+            self.envelope = Envelope::Nul;
             if let Some(outbox) = &self.outbox {
                 outbox.set_envelope(Envelope::Nul);
             }
@@ -264,7 +263,11 @@ impl Connection {
     fn answer_policy_request(&self) -> Box<CloseReason> {
         let Some(policy) = &self.settings.policy else { return Box::new(CloseReason::ByPeer) };
         let local = self.peer.local_address;
-        let (file, _) = policy(local).restricted_to_serving_port(local.port());
+        let (mut file, _) = policy(local).restricted_to_serving_port(local.port());
+        if !self.settings.policy_only {
+            // A meta-policy belongs into the master policy file; Lightspark rejects a file from elsewhere that has one.
+            file.site_control = None;
+        }
         debug!("{} from {} asked for the policy file", self.id, self.peer.address);
         let frame = file.to_element().to_frame();
         if self.outbox.is_some() {
@@ -284,8 +287,15 @@ impl Connection {
         // What the server decided counts for more than the end of the stream that followed from it.
         let reason = self.link.killed().map_or(reason, Box::new);
         let by_peer = matches!(*reason, CloseReason::ByPeer | CloseReason::Lost(_) | CloseReason::Shutdown);
+        // Closing with bytes unread would make the system throw away what the peer was to get last. There are none
+        // when the end of the stream is why we are here, and none that matter when the link is dead.
+        let ended = self.link.is_dead() || by_peer && self.link.is_open();
         if self.outbox.is_some() {
-            self.tell(Event::Closed(self.id, reason));
+            self.tell(Event::Closed { id: self.id, reason, ended });
+            if !ended {
+                linger(&self.link);
+                self.tell(Event::Closed { id: self.id, reason: Box::new(CloseReason::ByPeer), ended: true });
+            }
         } else {
             if !by_peer {
                 debug!("{} from {} closed: {reason}", self.id, self.peer.address);
@@ -299,10 +309,9 @@ impl Connection {
                 let _ = self.link.send_all(&bytes, LINGER);
             }
             self.link.finish();
-        }
-        // Closing with bytes unread would make the system throw away what the peer was to get last.
-        if !by_peer {
-            linger(&self.link);
+            if !ended {
+                linger(&self.link);
+            }
         }
     }
 
@@ -325,30 +334,6 @@ impl Reading {
         let buffer = BufReader::with_capacity(BUFFER_BYTES, intake);
         let reader = FrameReader::new(buffer, limits.frame_bytes_max as usize);
         Box::new(Reading { reader, flooding: Flooding::new(limits), is_first: true })
-    }
-}
-
-/// How fast one connection's frames come.
-struct Flooding {
-    bucket: Bucket,
-    refusals: u32,
-    since: Instant,
-}
-
-impl Flooding {
-    fn new(limits: &Limits) -> Flooding {
-        let now = Instant::now();
-        Flooding { bucket: Bucket::new(limits, now), refusals: 0, since: now }
-    }
-
-    /// Counts a refusal. `true` when there were too many in a short time.
-    fn is_over(&mut self) -> bool {
-        if self.since.elapsed() > REFUSALS_WINDOW {
-            self.refusals = 0;
-            self.since = Instant::now();
-        }
-        self.refusals += 1;
-        self.refusals > REFUSALS_MAX
     }
 }
 

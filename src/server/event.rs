@@ -46,8 +46,16 @@ pub(super) enum Event {
     Withdraw(ConnectionId, Sender<bool>),
     /// A client's thread: what it sent by itself did not fit into the socket; a catch-up writer must be started.
     FellBehind(ConnectionId, Arc<Outbox>),
-    /// A client's thread: it reads no more.
-    Closed(ConnectionId, Box<CloseReason>),
+    /// A client's thread: it hands on nothing more.
+    Closed {
+        /// Of whom.
+        id: ConnectionId,
+        /// Why.
+        reason: Box<CloseReason>,
+        /// Whether the thread has ended, too, so that nobody drops what the peer may still send. If it has not, it
+        /// says so later, with the same event.
+        ended: bool,
+    },
     /// Any thread, through a handle.
     External(Box<dyn Any + Send>),
     /// Any thread, through a handle: limits that apply from now on.

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use super::link::Link;
 use super::listener::ListenerSettings;
-use super::seats::Seat;
 use super::service::Peer;
 use crate::policy::PolicyFile;
 use crate::wire::Limits;
@@ -79,7 +78,6 @@ pub struct Visitor<'connection> {
     link: &'connection Link,
     settings: &'connection ListenerSettings,
     limits: &'connection Limits,
-    seat: &'connection mut Seat,
     peer: &'connection mut Peer,
     /// Whether the request came by a proxy that the listener believes.
     by_proxy: bool,
@@ -94,14 +92,13 @@ impl<'connection> Visitor<'connection> {
         link: &'connection Link,
         settings: &'connection ListenerSettings,
         limits: &'connection Limits,
-        seat: &'connection mut Seat,
         peer: &'connection mut Peer,
         first: &'connection [u8],
     ) -> Visitor<'connection> {
         let timeout = Limits::bound(limits.write_seconds_max).map_or(WRITE_TIMEOUT, Duration::from_secs);
         let _ = link.set_write_timeout(Some(timeout));
         let by_proxy = settings.is_proxy(peer.address.ip());
-        Visitor { link, settings, limits, seat, peer, by_proxy, first, deadline: Instant::now() }
+        Visitor { link, settings, limits, peer, by_proxy, first, deadline: Instant::now() }
     }
 
     /// The visitor: its address, the address it reached.
@@ -132,7 +129,7 @@ impl<'connection> Visitor<'connection> {
     /// # Errors
     /// When that address has as many connections as it may: a sentence that says so.
     pub fn set_address(&mut self, address: SocketAddr) -> Result<(), &'static str> {
-        self.seat.count(address.ip(), self.limits).map_err(|no_seat| no_seat.text())?;
+        self.link.count(address.ip(), self.limits).map_err(|no_seat| no_seat.text())?;
         self.peer.address = address;
         Ok(())
     }

@@ -4,14 +4,16 @@
 //! Knows: the socket, the last sign of life, why it was given up. Must not know: frames, order, limits.
 
 use std::io::{self, IoSlice, Read};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 
+use super::seats::{NoSeat, Seat};
 use super::service::CloseReason;
+use crate::wire::Limits;
 
 /// Reading and sending go on.
 const OPEN: u8 = 0;
@@ -30,6 +32,8 @@ pub(super) struct Link {
     state: AtomicU8,
     /// Why the server gave the link up. The first reason stays.
     reason: Mutex<Option<CloseReason>>,
+    /// The connection's seat, if it got one. The last field: the socket is closed before the seat is given back.
+    seat: OnceLock<Seat>,
 }
 
 impl Link {
@@ -40,7 +44,18 @@ impl Link {
             seen: AtomicU32::new(0),
             state: AtomicU8::new(OPEN),
             reason: Mutex::new(None),
+            seat: OnceLock::new(),
         }
+    }
+
+    /// Keeps the connection's seat until the link ends.
+    pub(super) fn sit(&self, seat: Seat) {
+        let _ = self.seat.set(seat);
+    }
+
+    /// Counts the connection as one from `address`.
+    pub(super) fn count(&self, address: IpAddr, limits: &Limits) -> Result<(), NoSeat> {
+        self.seat.get().map_or(Ok(()), |seat| seat.count(address, limits))
     }
 
     /// The address of our end.

@@ -6,6 +6,7 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 use super::engine::Context;
@@ -54,7 +55,7 @@ pub trait Service: Send {
 
 /// The name of a connection for as long as the server runs; never given to another one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ConnectionId(u64);
+pub struct ConnectionId(NonZeroU64);
 
 impl ConnectionId {
     /// Bits that hold the place in the dispatcher's table; the rest is a running number.
@@ -64,18 +65,19 @@ impl ConnectionId {
     pub(crate) const SLOTS_MAX: usize = 1 << ConnectionId::SLOT_BITS;
 
     pub(crate) fn new(serial: u64, slot: usize) -> ConnectionId {
-        debug_assert!(slot < ConnectionId::SLOTS_MAX);
-        ConnectionId(serial << ConnectionId::SLOT_BITS | slot as u64)
+        debug_assert!(serial > 0 && slot < ConnectionId::SLOTS_MAX);
+        let bits = NonZeroU64::new(serial << ConnectionId::SLOT_BITS | slot as u64);
+        ConnectionId(bits.unwrap_or(NonZeroU64::MAX))
     }
 
     pub(crate) fn slot(self) -> usize {
-        (self.0 & (ConnectionId::SLOTS_MAX as u64 - 1)) as usize
+        (self.0.get() & (ConnectionId::SLOTS_MAX as u64 - 1)) as usize
     }
 
     /// The running number: the first connection is 1.
     #[must_use]
     pub fn serial(self) -> u64 {
-        self.0 >> ConnectionId::SLOT_BITS
+        self.0.get() >> ConnectionId::SLOT_BITS
     }
 }
 

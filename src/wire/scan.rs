@@ -112,8 +112,12 @@ fn start_tag(bytes: &[u8], at: usize, namespaces: &mut usize) -> Result<usize, F
         if bytes[quote] == b'>' {
             return Ok(quote + 1);
         }
-        let Some(length) = memchr::memchr(bytes[quote], &bytes[quote + 1..]) else { break };
         let name = name_before(bytes, from, quote);
+        let end = memchr::memchr2(bytes[quote], b'<', &bytes[quote + 1..]).map_or(bytes.len(), |end| quote + 1 + end);
+        if name.is_empty() || bytes.get(end) != Some(&bytes[quote]) {
+            // Here the parser stops.
+            break;
+        }
         attributes += 1;
         if attributes > ATTRIBUTES_MAX {
             let reason = format!("more than {ATTRIBUTES_MAX} attributes in one start tag");
@@ -124,9 +128,8 @@ fn start_tag(bytes: &[u8], at: usize, namespaces: &mut usize) -> Result<usize, F
         if unchecked.is_some_and(|n| std::mem::replace(&mut has[n], true)) {
             return Err(Fault::not_xml(name.start, "a namespace that is declared twice"));
         }
-        from = quote + 1 + length;
-        attribute(bytes, name, quote + 1..from, namespaces)?;
-        from += 1;
+        attribute(bytes, name, quote + 1..end, namespaces)?;
+        from = end + 1;
     }
     Ok(bytes.len())
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::bounded;
 use log::{debug, info};
 
+use super::super::envelope::Envelope;
 use super::super::event::Event;
 use super::super::http::{Answer, Decoder, Visitor};
 use super::super::intake::Intake;
@@ -18,7 +19,7 @@ use super::super::link::Link;
 use super::super::listener::{Frames, Framing, ListenerSettings};
 use super::super::proxy::{self, NotProxied};
 use super::super::refusal;
-use super::super::seats::{NoSeat, Seat};
+use super::super::seats::NoSeat;
 use super::super::service::{CloseReason, Transport};
 use super::super::sniff::{REQUEST_LINE_BYTES_MAX, Speaks, speaks};
 use super::super::upgraded::Upgraded;
@@ -140,7 +141,7 @@ impl Connection {
     /// Reads the header in which a proxy says for whom it speaks. A proxy that speaks HTTP needs none: it says so in
     /// the request, and the door reads it there.
     #[inline(never)]
-    pub(super) fn read_proxy_header(&mut self, first: &mut Vec<u8>, seat: &mut Seat) -> Result<(), Box<CloseReason>> {
+    pub(super) fn read_proxy_header(&mut self, first: &mut Vec<u8>) -> Result<(), Box<CloseReason>> {
         let deadline = Instant::now() + PROXY_TIMEOUT;
         let refused = |connection: &Connection, what| {
             info!("{} from the proxy {} sent {what}: closed", connection.id, connection.peer.address);
@@ -151,7 +152,7 @@ impl Connection {
                 Ok(None) => {}
                 Ok(Some((header, length))) => {
                     first.drain(..length);
-                    return self.speak_for(header, first, seat);
+                    return self.speak_for(header, first);
                 }
                 Err(NotProxied::Broken) => return refused(self, "a broken PROXY header"),
                 Err(NotProxied::Other) => match speaks(first) {
@@ -174,15 +175,10 @@ impl Connection {
     }
 
     /// Takes over the addresses of a proxy's header, and counts the connection where it comes from.
-    fn speak_for(
-        &mut self,
-        header: proxy::Header,
-        first: &mut Vec<u8>,
-        seat: &mut Seat,
-    ) -> Result<(), Box<CloseReason>> {
+    fn speak_for(&mut self, header: proxy::Header, first: &mut Vec<u8>) -> Result<(), Box<CloseReason>> {
         let proxy::Header::Addresses { source, destination } = header else { return Ok(()) };
         (self.peer.address, self.peer.local_address) = (source, destination);
-        if let Err(no_seat) = seat.count(source.ip(), &self.limits) {
+        if let Err(no_seat) = self.link.count(source.ip(), &self.limits) {
             self.shared.observer.refused(source, no_seat.code());
             info!("refused a connection from {source}: {}", no_seat.code());
             refuse(&self.settings, &self.link, no_seat, std::mem::take(first));
@@ -194,12 +190,11 @@ impl Connection {
     /// Answers an HTTP request, by the listener's door if it has one. If the application knows the connection, it
     /// forgets it first.
     #[inline(never)]
-    pub(super) fn answer_http(&mut self, first: &[u8], seat: &mut Seat) -> Box<CloseReason> {
+    pub(super) fn answer_http(&mut self, first: &[u8]) -> Box<CloseReason> {
         if self.outbox.is_some() {
             let (answer, withdrawn) = bounded(1);
             self.tell(Event::Withdraw(self.id, answer));
             if !withdrawn.recv().unwrap_or(false) {
-                info!("{} from {} was sent frames before its HTTP request: closed", self.id, self.peer.address);
                 return Box::new(CloseReason::NotXmlSocket("an HTTP request after frames were sent"));
             }
             self.outbox = None;
@@ -210,7 +205,7 @@ impl Connection {
             let _ = self.link.send_all(refusal::http(first), LINGER);
             return Box::new(CloseReason::NotXmlSocket("an HTTP request"));
         };
-        let mut visitor = Visitor::new(&self.link, &settings, &self.limits, seat, &mut self.peer, first);
+        let mut visitor = Visitor::new(&self.link, &settings, &self.limits, &mut self.peer, first);
         let answer = catch_unwind(AssertUnwindSafe(|| door.answer(&mut visitor))).unwrap_or(Answer::Done);
         match answer {
             Answer::Done => Box::new(CloseReason::HttpAnswered),
@@ -225,6 +220,7 @@ impl Connection {
     fn begin_unwrapping(&mut self, decoder: Box<dyn Decoder>, unread: &[u8]) -> Option<Box<Reading>> {
         self.peer.transport = Transport::WebSocket;
         self.framing = Framing::Nul;
+        self.envelope = Envelope::WebSocketBinary;
         // What is written from here on, the outbox writes, with its own deadline.
         let _ = self.link.set_write_timeout(None);
         self.announce();
