@@ -1,6 +1,7 @@
 //! The command `serve`: from settings to a running server. Wiring only.
 
-use std::io::{ErrorKind, IsTerminal};
+use std::fs::File;
+use std::io::{ErrorKind, IsTerminal, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use super::options::ServeOptions;
 use super::trace::Trace;
 use super::worlds::Worlds;
 use super::{print, signals};
+use crate::chat::{self, Chat};
 use crate::policy::RESTRICTED_PORTS_END;
 use crate::relay::Relay;
 use crate::server::{Builder, Ended, Flood, Handle, Listener, ListenerSettings, Server, StartError, thread_ceiling};
@@ -179,8 +181,24 @@ fn start(config: &Config, bound: Bound, trace: Option<Arc<Trace>>) -> Result<Ser
         .filter(|(_, listener)| listener.app == App::Relay)
         .map(|(number, listener)| (number, Relay::new(listener.echo)))
         .collect();
-    let started = builder.serve(Worlds::new(Relay::new(false), relays));
+    // An application that is alone is served as it is, so that nothing stands between it and its connections.
+    let started = match relays.as_slice() {
+        [] => builder.serve(chat(config)?),
+        [(_, _)] if config.listeners.len() == 1 => builder.serve(Relay::new(config.listeners[0].echo)),
+        _ => builder.serve(Worlds::new(chat(config)?, relays)),
+    };
     started.map_err(|error| Failure::run_time(error.to_string()))
+}
+
+fn chat(config: &Config) -> Result<Chat, Failure> {
+    let mut settings = chat::Settings::default();
+    settings.name.clone_from(&config.name);
+    settings.limits = config.limits.clone();
+    let mut source = File::open("/dev/urandom")
+        .map_err(|error| Failure::run_time(format!("the system gives no random numbers (/dev/urandom): {error}")))?;
+    // Without random numbers sessions could be guessed: a login that gets none fails, and only that one.
+    let random = Box::new(move |bytes: &mut [u8]| source.read_exact(bytes).expect("the system gives random numbers"));
+    Ok(Chat::new(settings, random))
 }
 
 fn watch_signals(
@@ -210,6 +228,8 @@ fn reload(options: &ServeOptions, grants: &SharedGrants, handle: &Handle, before
     remarks.iter().for_each(|remark| log::warn!("{remark}"));
     grants.replace(new_grants);
     handle.set_limits(config.limits.clone());
+    // The server's limits and those of its application are read by different threads.
+    handle.post(config.limits.clone()).map_err(|error| Failure::run_time(error.to_string()))?;
     let fixed =
         |config: &Config| (config.listeners.clone(), config.policy_listen.clone(), config.name.clone(), config.trace);
     if fixed(&config) != fixed(before) {

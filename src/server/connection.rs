@@ -232,6 +232,8 @@ impl Connection {
         let cost = Bucket::cost(frame.len());
         while let Err(wait) = flooding.bucket.take(cost, Instant::now()) {
             match self.settings.flood {
+                // A refusal without a word would be a loss without a word.
+                Flood::Refuse if self.settings.frames == Frames::Any => thread::sleep(wait.min(NAP)),
                 Flood::Refuse if flooding.is_over() => return Err(Box::new(CloseReason::TooFast)),
                 Flood::Refuse => {
                     let answer = refusal::too_fast(frame, wait).to_frame();

@@ -24,8 +24,9 @@ pub(super) struct Intake {
     upgraded: Option<Box<Upgraded>>,
     framing: Framing,
     frame_timeout: Option<Duration>,
-    /// When the frame began that has not ended yet.
-    begun: Option<Instant>,
+    /// How long the peer has been waited for to end the frame that it has begun; `None` between frames. Time in which
+    /// this server was busy, or paused on purpose, is not the peer's and does not count.
+    waited: Option<Duration>,
     /// Whether the socket has a read timeout set.
     timed: bool,
     /// Whether the last read filled the whole buffer: more is likely to wait.
@@ -50,12 +51,12 @@ impl Intake {
             upgraded: None,
             framing,
             frame_timeout,
-            begun: None,
+            waited: (!earlier.is_empty()).then_some(Duration::ZERO),
             timed: true,
             filled: false,
             first_end: None,
         };
-        intake.scan(&mut earlier, begun);
+        intake.scan(&mut earlier, begun.elapsed());
         intake.earlier = earlier;
         intake
     }
@@ -69,7 +70,7 @@ impl Intake {
     ) -> Intake {
         let mut intake = Intake::new(link, Vec::new(), Framing::Nul, frame_timeout, Instant::now());
         intake.upgraded = Some(Box::new(upgraded));
-        intake.unwrap_messages(unread);
+        intake.unwrap_messages(unread, Duration::ZERO);
         intake
     }
 
@@ -85,28 +86,28 @@ impl Intake {
         self.upgraded.as_ref()?.ended()
     }
 
-    /// Unwraps `bytes`, which the link gave, into `earlier`, which is empty.
-    fn unwrap_messages(&mut self, bytes: &[u8]) {
+    /// Unwraps `bytes`, which the link gave after `waited`, into `earlier`, which is empty.
+    fn unwrap_messages(&mut self, bytes: &[u8], waited: Duration) {
         let Some(upgraded) = &mut self.upgraded else { return };
-        let now = Instant::now();
-        let mut frames = upgraded.unwrap_messages(bytes, &self.link, now);
-        self.scan(&mut frames, now);
+        let mut frames = upgraded.unwrap_messages(bytes, &self.link, waited);
+        self.scan(&mut frames, waited);
         self.earlier = frames;
         self.given = 0;
     }
 
     /// Notes whether `bytes` leave a frame open, and turns newlines into zero bytes where they end a frame.
-    fn scan(&mut self, bytes: &mut [u8], now: Instant) {
+    /// They took `waited` to come.
+    fn scan(&mut self, bytes: &mut [u8], waited: Duration) {
         let line = self.framing == Framing::Line;
         let is_end = |byte: &u8| *byte == NUL || line && *byte == b'\n';
         if self.first_end.is_none() {
             self.first_end = bytes.iter().copied().find(|byte| is_end(byte));
         }
         match bytes.iter().rposition(is_end) {
-            Some(end) if end + 1 == bytes.len() => self.begun = None,
-            Some(_) => self.begun = Some(now),
-            None if self.begun.is_none() && !bytes.is_empty() => self.begun = Some(now),
-            None => {}
+            Some(end) if end + 1 == bytes.len() => self.waited = None,
+            Some(_) => self.waited = Some(Duration::ZERO),
+            None if bytes.is_empty() => self.waited = self.waited.map(|before| before + waited),
+            None => self.waited = Some(self.waited.map_or(Duration::ZERO, |before| before + waited)),
         }
         if line {
             bytes.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = NUL);
@@ -115,11 +116,10 @@ impl Intake {
 
     /// Sets the time that the next read may wait: for the frame that has begun, or for ever.
     fn arm(&mut self) -> io::Result<()> {
-        let message_begun = self.upgraded.as_ref().and_then(|upgraded| upgraded.message_begun);
-        let begun = [self.begun, message_begun].into_iter().flatten().min();
-        match (begun, self.frame_timeout) {
-            (Some(begun), Some(frame_timeout)) => {
-                let left = frame_timeout.saturating_sub(begun.elapsed());
+        let message_waited = self.upgraded.as_ref().and_then(|upgraded| upgraded.waited);
+        match (self.waited.max(message_waited), self.frame_timeout) {
+            (Some(waited), Some(frame_timeout)) => {
+                let left = frame_timeout.saturating_sub(waited);
                 if left.is_zero() {
                     return Err(ErrorKind::TimedOut.into());
                 }
@@ -153,17 +153,23 @@ impl Read for Intake {
                 return Ok(0);
             }
             self.arm()?;
+            let asked = Instant::now();
             match self.link.read(out) {
                 Ok(count) => {
                     self.filled = count == out.len();
                     self.link.touch();
                     if self.upgraded.is_none() || count == 0 {
-                        self.scan(&mut out[..count], Instant::now());
+                        self.scan(&mut out[..count], asked.elapsed());
                         return Ok(count);
                     }
-                    self.unwrap_messages(&out[..count]);
+                    self.unwrap_messages(&out[..count], asked.elapsed());
                 }
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                    self.waited = self.waited.map(|before| before + asked.elapsed());
+                    if let Some(upgraded) = &mut self.upgraded {
+                        upgraded.waited = upgraded.waited.map(|before| before + asked.elapsed());
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -51,7 +51,8 @@ pub enum Framing {
 /// What happens to frames that come faster than `frames_per_second_max`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flood {
-    /// They are refused with an error, and a client that goes on is closed.
+    /// They are refused with an error, and a client that goes on is closed. Where frames are not parsed, and the server
+    /// writes none of its own, they wait as with [`Pause`](Flood::Pause).
     Refuse,
     /// They are read later; nothing is lost.
     Pause,

@@ -29,9 +29,9 @@ pub(super) struct Upgraded {
     shared: Arc<Shared>,
     /// How fast messages may come that bring no frame, and so are not counted as frames.
     bucket: Bucket,
-    /// When the message began that has not ended yet, as far as that can be told: a message whose first bytes came
-    /// with the end of another one counts from the next bytes on.
-    pub(super) message_begun: Option<Instant>,
+    /// How long the client has been waited for to end the message that it has begun; `None` between messages, as far as
+    /// that can be told: a message whose first bytes came with the end of another one counts from the next bytes on.
+    pub(super) waited: Option<Duration>,
     /// Why the stream ended.
     end: Option<DecodeEnd>,
 }
@@ -45,17 +45,18 @@ impl Upgraded {
         limits: &Limits,
     ) -> Upgraded {
         let bucket = Bucket::new(limits, Instant::now());
-        Upgraded { id, decoder, outbox, shared, bucket, message_begun: None, end: None }
+        Upgraded { id, decoder, outbox, shared, bucket, waited: None, end: None }
     }
 
-    /// Gives the bytes of frames that the link's `bytes` bring, and answers what is to be answered.
-    pub(super) fn unwrap_messages(&mut self, bytes: &[u8], link: &Link, now: Instant) -> Vec<u8> {
+    /// Gives the bytes of frames that the link's `bytes` bring, which took `waited` to come; answers what is to be
+    /// answered.
+    pub(super) fn unwrap_messages(&mut self, bytes: &[u8], link: &Link, waited: Duration) -> Vec<u8> {
         let mut decoded = Decoded::default();
         let end = self.decoder.decode(bytes, &mut decoded).err();
         if decoded.messages > 0 || end.is_some() {
-            self.message_begun = None;
-        } else if decoded.controls == 0 {
-            self.message_begun.get_or_insert(now);
+            self.waited = None;
+        } else if decoded.controls == 0 || self.waited.is_some() {
+            self.waited = Some(self.waited.map_or(Duration::ZERO, |before| before + waited));
         }
         if decoded.answer_as_text {
             self.outbox.set_envelope(Envelope::WebSocketText);

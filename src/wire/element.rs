@@ -92,6 +92,7 @@ impl Element {
     pub fn to_frame(&self) -> Frame {
         let mut bytes = Vec::new();
         self.encode(&mut bytes);
+        // Only a name that is no name can hold a zero byte: values lose theirs when they are escaped.
         Frame::new(bytes).unwrap_or_default()
     }
 

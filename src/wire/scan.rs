@@ -42,6 +42,10 @@ pub(super) fn scan(text: &str) -> Result<(), Fault> {
         let rest = &bytes[at..];
         at = match rest {
             [b'&', ..] => reference(bytes, at)?,
+            // The parser takes `:a` for `a`.
+            [b'<', b':', ..] | [b'<', b'/', b':', ..] => {
+                return Err(Fault::not_xml(at, "a name that begins with a colon"));
+            }
             [b'<', b'/', ..] => at + 2,
             [b'<', b'?', ..] => instruction(text, at)?,
             _ if rest.starts_with(b"<!--") => past(b"-->", bytes, at + 4),
@@ -101,9 +105,6 @@ fn instruction(text: &str, at: usize) -> Result<usize, Fault> {
 
 /// Looks at the start tag that begins at `at` and gives the position after it.
 fn start_tag(bytes: &[u8], at: usize, namespaces: &mut usize) -> Result<usize, Fault> {
-    if bytes.get(at + 1) == Some(&b':') {
-        return Err(Fault::not_xml(at + 1, "a name that begins with a colon"));
-    }
     let mut attributes = 0;
     let mut has = [false; 2];
     let mut from = at + 1;

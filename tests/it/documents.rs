@@ -116,7 +116,8 @@ const OTHERS: &[(&str, usize)] = &[
     ("<a xmlns:b=''/>", 3),
     ("<a xmlns:xmlns='u'/>", 3),
     ("<a b:xmlns='u'/>", 3),
-    ("<:a/>", 1),
+    ("<:a/>", 0),
+    ("<a></:a>", 3),
     ("<a :b=''/>", 3),
     // Document type declarations, in every form and place.
     ("<!DOCTYPE a><a/>", 0),

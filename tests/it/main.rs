@@ -6,11 +6,24 @@ mod documents;
 mod framing;
 
 // The client classes, against scripted servers.
+// Frames cut out of streams, in every piece they can arrive in.
+mod framing;
+
+// What is a document, and what is not.
+mod documents;
+
+// What the most expensive frames cost.
+mod costs;
+
 mod client;
+mod client_as2;
 mod client_endings;
+mod client_example;
 mod client_hostile;
 mod client_listener;
+mod client_permission;
 mod client_reconnect;
+mod client_streams;
 mod scripted;
 
 // The server over loopback.
@@ -18,6 +31,7 @@ mod announce;
 mod closing;
 mod harness;
 mod http;
+mod limits;
 mod server;
 mod shutdown;
 
@@ -25,5 +39,9 @@ mod shutdown;
 #[cfg(feature = "chat")]
 mod conversations;
 
-// The source text itself: who may name whom.
+// The program.
+#[cfg(feature = "cli")]
+mod memory;
+
+// The order of the house: layers, features, lengths.
 mod tidy;

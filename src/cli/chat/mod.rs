@@ -172,7 +172,7 @@ impl Talk {
                     let _ = self.sender.send_encoded(&element);
                 }
                 Step::Show(text) => self.screen.show(&text),
-                Step::Fault(text) if self.for_person => self.screen.show(&text),
+                Step::Fault(text) if self.for_person => self.screen.show(&format!("!! {text}")),
                 Step::Fault(text) => {
                     self.faults += 1;
                     say(&text);
