@@ -1,10 +1,5 @@
 //! Everything that needs a socket, a thread or a process: one binary, so that it links once.
 
-// The wire.
-mod costs;
-mod documents;
-mod framing;
-
 // The client classes, against scripted servers.
 // Frames cut out of streams, in every piece they can arrive in.
 mod framing;
@@ -34,6 +29,14 @@ mod http;
 mod limits;
 mod server;
 mod shutdown;
+
+// The edges.
+#[cfg(any(feature = "web", feature = "websocket"))]
+mod http_client;
+#[cfg(feature = "websocket")]
+mod websocket;
+#[cfg(feature = "websocket")]
+mod websocket_handshake;
 
 // What people say to a chat and what they get, as plays.
 #[cfg(feature = "chat")]
