@@ -19,7 +19,7 @@ use super::STACK_BYTES;
 use super::connection::LINGER;
 use super::engine::{Context, Engine, Outlet};
 use super::event::{EVENTS_MAX, Event, Opened};
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Pushed};
 use super::seats::ThreadPermit;
 use super::service::{CloseReason, ConnectionId, Now, Service};
 use super::shutdown::{Ended, Shared};
@@ -147,6 +147,7 @@ impl<S: Service> Dispatcher<S> {
             Event::Withdraw(id, answer) => {
                 let _ = answer.send(self.withdraw(id));
             }
+            Event::FellBehind(id, outbox) => self.engine.needs_writer(id, outbox),
             Event::Closed { id, reason, ended } => self.closed(id, *reason, ended),
             Event::External(event) => self.guard(None, |service, cx| service.on_external(cx, event)),
             Event::Stop => {}
@@ -241,7 +242,9 @@ impl<S: Service> Dispatcher<S> {
                 parting.outbox.discard();
             }
             _ => {
-                parting.outbox.finish();
+                if parting.outbox.finish(reason) == Pushed::FellBehind {
+                    self.engine.needs_writer(id, Arc::clone(&parting.outbox));
+                }
                 if !(parting.ended && parting.outbox.finished().is_some()) {
                     self.parting.insert(id, parting);
                 }
@@ -297,6 +300,7 @@ impl<S: Service> Dispatcher<S> {
             self.engine.close(id, CloseReason::IdleTimeout);
         }
         for id in idle {
+            self.engine.ping(id);
             self.guard(Some(id), |service, cx| service.on_idle(cx, id));
         }
         self.parting.retain(|_, Parting { outbox, ended }| match outbox.finished() {
@@ -347,15 +351,18 @@ impl<S: Service> Dispatcher<S> {
         self.guard(None, |service, cx| service.on_shutdown(cx));
         self.settle(scope);
         let mut outboxes: Vec<_> = self.parting.drain().map(|(_, parting)| parting.outbox).collect();
-        outboxes.extend(self.engine.remove_all().filter_map(|slot| match slot.outlet {
-            Outlet::Outbox(outbox) => Some(outbox),
+        let open = self.engine.remove_all().filter_map(|slot| match slot.outlet {
+            Outlet::Outbox(outbox) => Some((slot.id, outbox)),
             Outlet::Buffer(_) => None,
-        }));
-        outboxes.iter().for_each(|outbox| outbox.finish());
+        });
+        for (id, outbox) in open.collect::<Vec<_>>() {
+            outboxes.push(Arc::clone(&outbox));
+            self.finish(scope, id, outbox);
+        }
         self.shared.budget.close();
         let mut grace = None;
         loop {
-            self.drop_waiting(&mut outboxes);
+            self.drop_waiting(scope, &mut outboxes);
             outboxes.retain(|outbox| outbox.finished().is_none() && !outbox.link().is_dead());
             let now = Instant::now();
             if outboxes.is_empty() && self.shared.seats.taken() == 0
@@ -389,12 +396,24 @@ impl<S: Service> Dispatcher<S> {
 
     /// Drops the events that come after the farewell: clients' threads that wait for room in the channel must get it
     /// in order to end. Who is announced only now is told that nothing will come.
-    fn drop_waiting(&self, outboxes: &mut Vec<Arc<Outbox>>) {
-        for event in self.inbox.try_iter().take(EVENTS_MAX) {
-            if let Event::Opened(opened) = event {
-                opened.outbox.finish();
-                outboxes.push(opened.outbox);
+    fn drop_waiting<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, outboxes: &mut Vec<Arc<Outbox>>) {
+        for _ in 0..EVENTS_MAX {
+            match self.inbox.try_recv() {
+                Ok(Event::Opened(opened)) => {
+                    outboxes.push(Arc::clone(&opened.outbox));
+                    self.finish(scope, opened.id, opened.outbox);
+                }
+                Ok(Event::FellBehind(id, outbox)) => self.start_writer(scope, id, outbox),
+                Ok(_) => {}
+                Err(_) => return,
             }
+        }
+    }
+
+    /// Tells a client that nothing more will come, once it has got what waits.
+    fn finish<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, id: ConnectionId, outbox: Arc<Outbox>) {
+        if outbox.finish(&CloseReason::Shutdown) == Pushed::FellBehind {
+            self.start_writer(scope, id, outbox);
         }
     }
 }

@@ -165,6 +165,24 @@ impl Engine {
         std::mem::take(&mut self.behind)
     }
 
+    /// Notes that an outbox needs a catch-up writer.
+    pub(super) fn needs_writer(&mut self, id: ConnectionId, outbox: Arc<Outbox>) {
+        self.behind.push((id, outbox));
+    }
+
+    /// Asks a connection for a sign of life in its protocol's own words, if it has any for that.
+    pub(super) fn ping(&mut self, id: ConnectionId) {
+        let Some(Slot { outlet: Outlet::Outbox(outbox), .. }) = self.slot(id) else { return };
+        match outbox.ping() {
+            Pushed::Done => {}
+            Pushed::FellBehind => {
+                let outbox = Arc::clone(outbox);
+                self.needs_writer(id, outbox);
+            }
+            Pushed::Overflow => self.close(id, CloseReason::TooSlow),
+        }
+    }
+
     /// Bytes waiting for the next flush.
     pub(super) fn batch_len(&self) -> usize {
         self.batch.len()

@@ -44,6 +44,8 @@ pub(super) enum Event {
     /// A client's thread: the connection that was made known for its silence turned out to speak HTTP. The
     /// application forgets it; the answer is whether the thread may write to it again.
     Withdraw(ConnectionId, Sender<bool>),
+    /// A client's thread: what it sent by itself did not fit into the socket; a catch-up writer must be started.
+    FellBehind(ConnectionId, Arc<Outbox>),
     /// A client's thread: it hands on nothing more.
     Closed {
         /// Of whom.

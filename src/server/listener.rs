@@ -3,7 +3,7 @@
 //! Knows: how a socket is bound, what accepting can fail with. Must not know: what a connection says.
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, Scope};
@@ -13,7 +13,9 @@ use log::{debug, info, warn};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::connection::{self, Connection};
+use super::http::Door;
 use super::link::Link;
+use super::proxy::Network;
 use super::seats::{NoSeat, ThreadPermit};
 use super::shutdown::Shared;
 use super::{STACK_BYTES, StartError};
@@ -76,12 +78,17 @@ pub struct ListenerSettings {
     pub idle: bool,
     /// Where policy requests are answered from; without it they are frames like others.
     pub policy: Option<PolicySource>,
+    /// What answers HTTP requests; without it they are refused.
+    pub http: Option<Arc<dyn Door>>,
+    /// The proxies that are believed when they say for whom they speak. A connection from one of them MUST begin with
+    /// a PROXY header or an HTTP request.
+    pub proxies: Vec<Network>,
     /// Whether policy requests are all that is answered.
     pub(super) policy_only: bool,
 }
 
 impl Default for ListenerSettings {
-    /// XML, zero bytes, refusals, idle connections closed, no policy.
+    /// XML, zero bytes, refusals, idle connections closed; no policy, no HTTP, no proxy.
     fn default() -> ListenerSettings {
         ListenerSettings {
             frames: Frames::Xml,
@@ -89,8 +96,17 @@ impl Default for ListenerSettings {
             flood: Flood::Refuse,
             idle: true,
             policy: None,
+            http: None,
+            proxies: Vec::new(),
             policy_only: false,
         }
+    }
+}
+
+impl ListenerSettings {
+    /// Whether `address` is one of the proxies that are believed.
+    pub(super) fn is_proxy(&self, address: IpAddr) -> bool {
+        self.proxies.iter().any(|network| network.contains(address))
     }
 }
 
@@ -191,8 +207,10 @@ impl Listener {
     ) {
         let link = Arc::new(Link::new(stream));
         let limits = shared.limits();
+        // A proxy's connections are counted where they come from, once it has said so.
+        let counted = (!self.settings.is_proxy(address.ip())).then_some(address.ip());
         let permit = ThreadPermit::take().ok_or(NoSeat::ServerFull);
-        let seated = permit.and_then(|permit| Ok((shared.seats.take(address.ip(), &link, &limits)?, permit)));
+        let seated = permit.and_then(|permit| Ok((shared.seats.take(counted, &link, &limits)?, permit)));
         let (id, permit) = match seated {
             Ok(seated) => seated,
             Err(no_seat) => return self.refuse(scope, shared, refusers, link, address, no_seat),
@@ -233,7 +251,7 @@ impl Listener {
         }
         let thread = thread::Builder::new().name("refusal".to_owned()).stack_size(STACK_BYTES);
         let spawned = thread.spawn_scoped(scope, move || {
-            connection::refuse(&self.settings, &link, no_seat);
+            connection::refuse(&self.settings, &link, no_seat, Vec::new());
             refusers.fetch_sub(1, Ordering::Relaxed);
         });
         if spawned.is_err() {

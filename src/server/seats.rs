@@ -72,7 +72,8 @@ impl NoSeat {
 pub(super) struct Seat {
     seats: Arc<Seats>,
     id: ConnectionId,
-    address: Option<IpAddr>,
+    /// Where it is counted; `None` for loopback, and until a proxy has said where it comes from.
+    address: Mutex<Option<IpAddr>>,
 }
 
 impl Seats {
@@ -80,10 +81,11 @@ impl Seats {
         Seats { state: Mutex::default(), observer }
     }
 
-    /// Gives the connection of `link`, which comes from `address`, a seat for as long as the link lasts.
+    /// Gives the connection of `link`, which comes from `address`, a seat for as long as the link lasts. The address
+    /// is `None` when it is not known yet.
     pub(super) fn take(
         self: &Arc<Seats>,
-        address: IpAddr,
+        address: Option<IpAddr>,
         link: &Arc<Link>,
         limits: &Limits,
     ) -> Result<ConnectionId, NoSeat> {
@@ -91,18 +93,11 @@ impl Seats {
         if state.closed {
             return Err(NoSeat::Stopping);
         }
-        let full = |count: u64, max: u64| Limits::bound(max).is_some_and(|max| count >= max);
         if full(state.connections, limits.connections_max) || state.connections >= ConnectionId::SLOTS_MAX as u64 {
             return Err(NoSeat::ServerFull);
         }
-        let counted = counted_address(address);
-        if let Some(address) = counted {
-            let count = state.by_address.entry(address).or_default();
-            if full(*count, limits.connections_per_address_max) {
-                return Err(NoSeat::AddressFull);
-            }
-            *count += 1;
-        }
+        let counted = address.and_then(counted_address);
+        state.enter(counted, limits)?;
         state.connections += 1;
         state.serial += 1;
         let slot = match state.free.pop() {
@@ -115,7 +110,7 @@ impl Seats {
         state.links[slot] = Some(Arc::downgrade(link));
         let id = ConnectionId::new(state.serial, slot);
         drop(state);
-        link.sit(Seat { seats: Arc::clone(self), id, address: counted });
+        link.sit(Seat { seats: Arc::clone(self), id, address: Mutex::new(counted) });
         Ok(id)
     }
 
@@ -147,6 +142,24 @@ impl Seats {
     }
 }
 
+impl Seat {
+    /// Counts the connection as one from `address`, and no more where it was counted before.
+    pub(super) fn count(&self, address: IpAddr, limits: &Limits) -> Result<(), NoSeat> {
+        let counted = counted_address(address);
+        let mut state = self.seats.lock();
+        let mut before = self.address();
+        if counted != *before {
+            state.enter(counted, limits)?;
+            state.leave(std::mem::replace(&mut before, counted));
+        }
+        Ok(())
+    }
+
+    fn address(&self) -> MutexGuard<'_, Option<IpAddr>> {
+        self.address.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut state = self.seats.lock();
@@ -154,17 +167,38 @@ impl Drop for Seat {
         state.connections -= 1;
         state.links[slot] = None;
         state.free.push(slot as u32);
-        if let Some(address) = self.address
-            && let Some(count) = state.by_address.get_mut(&address)
-        {
-            *count -= 1;
-            if *count == 0 {
-                state.by_address.remove(&address);
-            }
-        }
+        state.leave(*self.address());
         drop(state);
         self.seats.observer.ended(self.id);
     }
+}
+
+impl State {
+    /// Counts a connection from `address`, if there is room for one more.
+    fn enter(&mut self, address: Option<IpAddr>, limits: &Limits) -> Result<(), NoSeat> {
+        let Some(address) = address else { return Ok(()) };
+        let count = self.by_address.get(&address).copied().unwrap_or(0);
+        if full(count, limits.connections_per_address_max) {
+            return Err(NoSeat::AddressFull);
+        }
+        self.by_address.insert(address, count + 1);
+        Ok(())
+    }
+
+    /// Counts a connection from `address` no more.
+    fn leave(&mut self, address: Option<IpAddr>) {
+        let Some(address) = address else { return };
+        if let Some(count) = self.by_address.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_address.remove(&address);
+            }
+        }
+    }
+}
+
+fn full(count: u64, max: u64) -> bool {
+    Limits::bound(max).is_some_and(|max| count >= max)
 }
 
 /// The address under which a connection is counted: IPv6 by its /64, which one customer has; loopback is exempt.

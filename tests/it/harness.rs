@@ -363,7 +363,7 @@ impl Running {
 pub(crate) struct Client {
     pub(crate) stream: TcpStream,
     /// Bytes that were read after the last frame.
-    unread: Vec<u8>,
+    pub(crate) unread: Vec<u8>,
 }
 
 impl Client {

@@ -27,6 +27,14 @@ mod limits;
 mod server;
 mod shutdown;
 
+// The edges.
+#[cfg(any(feature = "web", feature = "websocket"))]
+mod http_client;
+#[cfg(feature = "websocket")]
+mod websocket;
+#[cfg(feature = "websocket")]
+mod websocket_handshake;
+
 // What people say to a chat and what they get, as plays.
 #[cfg(feature = "chat")]
 mod conversations;
