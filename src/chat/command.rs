@@ -12,7 +12,7 @@ use crate::wire::{Document, Element};
 /// The most bytes of a request's `id`: it is sent back with the answer.
 const ID_BYTES_MAX: usize = 256;
 
-/// The most bytes of an answer's tags, attributes and zero byte, with the name of a room but without `re`.
+/// The most bytes of an answer's tags, attributes and zero byte, with the name of a room but without topic and `re`.
 const ANSWER_BYTES_MORE: usize = 320;
 
 /// What carries a request out. A refusal MUST leave everything as it was.
@@ -121,8 +121,7 @@ impl<'a> Request<'a> {
 
     /// The most bytes that an answer has around what is answered, if it names a room.
     pub(super) fn answer_bytes_more(&self) -> usize {
-        // A name and an id, every character of them escaped, and the tags.
-        ANSWER_BYTES_MORE + 6 * self.id.map_or(0, str::len)
+        ANSWER_BYTES_MORE + self.id.map_or(0, vocabulary::written_bytes_max)
     }
 
     /// Answers with `element`.

@@ -70,6 +70,11 @@ pub trait History: Send {
 
     /// A room is no more; nothing of it need be kept.
     fn forget(&mut self, room: &str);
+
+    /// The bounds are others from now on.
+    fn set_limits(&mut self, limits: &Limits) {
+        let _ = limits;
+    }
 }
 
 /// A history that ends with the process: per room the last messages, bounded in number and bytes, and all together
@@ -100,16 +105,17 @@ impl InMemory {
     /// An empty history with the bounds of `limits`.
     #[must_use]
     pub fn new(limits: &Limits) -> InMemory {
-        let bound = |limit| Limits::bound(limit).map_or(usize::MAX, |limit| limit as usize);
-        InMemory {
-            messages_max: bound(limits.history_messages_max),
-            bytes_max: bound(limits.history_bytes_max),
-            total_bytes_max: bound(limits.history_total_bytes_max),
+        let mut history = InMemory {
+            messages_max: 0,
+            bytes_max: 0,
+            total_bytes_max: 0,
             rings: HashMap::new(),
             bytes: 0,
             messages: 0,
             order: VecDeque::new(),
-        }
+        };
+        history.set_limits(limits);
+        history
     }
 
     /// The bytes of all messages.
@@ -152,10 +158,9 @@ impl History for InMemory {
         self.messages += 1;
         ring.bytes += record.frame.len();
         ring.records.push_back(record);
-        while ring.records.len() > self.messages_max || ring.bytes > self.bytes_max {
-            self.bytes -= ring.drop_oldest();
-            self.messages -= 1;
-        }
+        let (bytes, messages) = ring.shrink(self.messages_max, self.bytes_max);
+        self.bytes -= bytes;
+        self.messages -= messages;
         self.evict();
     }
 
@@ -184,9 +189,32 @@ impl History for InMemory {
             self.messages -= ring.records.len();
         }
     }
+
+    fn set_limits(&mut self, limits: &Limits) {
+        let bound = |limit| Limits::bound(limit).map_or(usize::MAX, |limit| limit as usize);
+        self.messages_max = bound(limits.history_messages_max);
+        self.bytes_max = bound(limits.history_bytes_max);
+        self.total_bytes_max = bound(limits.history_total_bytes_max);
+        for ring in self.rings.values_mut() {
+            let (bytes, messages) = ring.shrink(self.messages_max, self.bytes_max);
+            self.bytes -= bytes;
+            self.messages -= messages;
+        }
+        self.evict();
+    }
 }
 
 impl Ring {
+    /// Drops the oldest messages until the bounds hold; gives the bytes and the messages that were dropped.
+    fn shrink(&mut self, messages_max: usize, bytes_max: usize) -> (usize, usize) {
+        let (mut bytes, mut messages) = (0, 0);
+        while self.records.len() > messages_max || self.bytes > bytes_max {
+            bytes += self.drop_oldest();
+            messages += 1;
+        }
+        (bytes, messages)
+    }
+
     /// Drops the oldest message and gives its bytes.
     fn drop_oldest(&mut self) -> usize {
         let Some(oldest) = self.records.pop_front() else { return 0 };
@@ -198,5 +226,34 @@ impl Ring {
     /// Whether the message is still here, if it ever was.
     fn holds(&self, id: u64) -> bool {
         self.records.front().is_some_and(|front| front.id <= id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tighter_bounds_hold_at_once_and_the_count_stays_true() {
+        let mut limits = Limits::default();
+        let mut history = InMemory::new(&limits);
+        let everything = Query { after: None, before: None, count_max: 100, bytes_max: 1 << 20, bytes_more: 0 };
+        for (n, room) in ["a", "b"].into_iter().enumerate() {
+            history.begin(room, 0);
+            for id in 1..=10 {
+                history.append(room, Record { id: 10 * n as u64 + id, frame: [b'x'; 10].into(), attributes_end: 0 });
+            }
+        }
+        let kept = |history: &InMemory| ["a", "b"].map(|room| history.page(room, &everything).records.len());
+        assert_eq!((kept(&history), history.bytes()), ([10, 10], 200));
+        limits.history_messages_max = 6;
+        history.set_limits(&limits);
+        assert_eq!((kept(&history), history.bytes()), ([6, 6], 120));
+        limits.history_total_bytes_max = 80;
+        history.set_limits(&limits);
+        assert_eq!((kept(&history), history.bytes()), ([2, 6], 80));
+        limits.history_bytes_max = 30;
+        history.set_limits(&limits);
+        assert_eq!((kept(&history), history.bytes(), history.messages), ([2, 3], 50, 5));
     }
 }

@@ -257,11 +257,20 @@ pub(super) fn history(room: &Name, records: &[Record], more: bool, id: Option<&s
     push_attribute(&mut frame, "room", &room.escaped);
     push_flag(&mut frame, "more", more);
     push_re(&mut frame, id);
+    if records.is_empty() {
+        close_element(&mut frame, "history", "");
+        return frame.into_bytes();
+    }
     frame.push('>');
     let mut bytes = frame.into_bytes();
     records.iter().for_each(|record| Replayed(record).encode(&mut bytes));
     bytes.extend_from_slice(b"</history>");
     bytes
+}
+
+/// The most bytes that `text` has once it is escaped.
+pub(super) fn written_bytes_max(text: &str) -> usize {
+    6 * text.len()
 }
 
 fn push_re(frame: &mut String, id: Option<&str>) {

@@ -31,7 +31,7 @@ const COLUMNS_MAX: usize = 100;
     after_help = "`xmlsocket COMMAND --help` explains a command. Exit codes: 0 all went well, 1 it failed at run time, 2 the
 arguments or the configuration are wrong."
 )]
-pub struct Options {
+pub(super) struct Options {
     #[command(subcommand)]
     pub(super) command: Command,
 }
@@ -152,11 +152,6 @@ impl ServeOptions {
     /// All settings: these options, the `--set`s, the file, the defaults.
     pub(super) fn settings(&self) -> Result<Settings, ConfigError> {
         Settings::load(self.config.as_deref(), &self.set, self.assignments())
-    }
-
-    /// Whether there is a configuration file that may have changed.
-    pub(super) fn has_file(&self) -> bool {
-        self.config.is_some()
     }
 
     /// The options that were given, as assignments to the settings that they stand for.

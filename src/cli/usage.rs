@@ -93,7 +93,9 @@ impl Addressed {
             // clap puts the reason behind the last colon: "invalid value 'x' for '--wait <SECONDS>': x is not in 0..=86400".
             let text = error.to_string();
             return match text.lines().next().and_then(|line| line.split_once(" is not in ")) {
-                Some((_, range)) => format!("a whole number in {}", range.replace("..=", " to ").replace("1..65536", "1 to 65535")),
+                Some((_, range)) => {
+                    format!("a whole number in {}", range.replace("..=", " to ").replace("1..65536", "1 to 65535"))
+                }
                 None => "a whole number".to_owned(),
             };
         }

@@ -15,13 +15,13 @@ use crossbeam_channel::bounded;
 use log::{debug, info};
 
 use super::event::{Budget, Event, Opened};
-use super::flood::{Bucket, REFUSALS_MAX, REFUSALS_WINDOW};
+use super::flood::{Bucket, Flooding};
 use super::intake::Intake;
 use super::link::Link;
 use super::listener::{Flood, Frames, Framing, ListenerSettings};
 use super::outbox::{Envelope, Outbox};
 use super::refusal;
-use super::seats::{NoSeat, Seat};
+use super::seats::NoSeat;
 use super::service::{CloseReason, ConnectionId, Message, Peer};
 use super::shutdown::Shared;
 use super::sniff::{REQUEST_LINE_BYTES_MAX, Speaks, speaks};
@@ -58,6 +58,8 @@ pub(super) struct Connection {
     limits: Arc<Limits>,
     link: Arc<Link>,
     peer: Peer,
+    /// How frames are wrapped on their way to the client, as far as that is known.
+    envelope: Envelope,
     /// Set once the application knows of the connection.
     outbox: Option<Arc<Outbox>>,
 }
@@ -68,13 +70,9 @@ pub(super) struct Connection {
 /// A thread's stack takes memory by the page. What a client's thread needs while it waits and while it parses an
 /// ordinary document fits into the two pages that it touches anyway, beside the system's own data: connections travel
 /// in a box, and what is rarely done stays in functions of its own.
-pub(super) fn run(mut connection: Box<Connection>, seat: Seat) {
+pub(super) fn run(mut connection: Box<Connection>) {
     let reason = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| connection.converse()));
     connection.part(reason.unwrap_or_else(|_| Box::new(CloseReason::Panicked)));
-    let (shared, id) = (Arc::clone(&connection.shared), seat.id);
-    drop(connection);
-    drop(seat);
-    shared.observer.ended(id);
 }
 
 /// Tells a connection that gets no seat why, in what it speaks.
@@ -101,8 +99,8 @@ pub(super) fn refuse(settings: &ListenerSettings, link: &Link, no_seat: NoSeat) 
 
 impl Connection {
     pub(super) fn new(
-        id: ConnectionId,
         listener: usize,
+        id: ConnectionId,
         settings: Arc<ListenerSettings>,
         shared: Arc<Shared>,
         limits: Arc<Limits>,
@@ -111,7 +109,11 @@ impl Connection {
     ) -> Connection {
         let local = link.local_addr().unwrap_or(address);
         let peer = Peer::new(address, local, listener, Instant::now());
-        Connection { id, settings, shared, limits, link, peer, outbox: None }
+        let envelope = match settings.framing {
+            Framing::Nul => Envelope::Nul,
+            Framing::Line => Envelope::Line,
+        };
+        Connection { id, settings, shared, limits, link, peer, envelope, outbox: None }
     }
 
     /// Finds out what the peer speaks and does that. The result is why it ended.
@@ -210,13 +212,9 @@ impl Connection {
         if self.outbox.is_some() || self.settings.policy_only {
             return;
         }
-        let envelope = match self.settings.framing {
-            Framing::Nul => Envelope::Nul,
-            Framing::Line => Envelope::Line,
-        };
         let bytes_max = self.limits.outbox_bytes_max as usize;
         let write_timeout = Limits::bound(self.limits.write_seconds_max).map(Duration::from_secs);
-        let outbox = Arc::new(Outbox::new(Arc::clone(&self.link), envelope, bytes_max, write_timeout));
+        let outbox = Arc::new(Outbox::new(Arc::clone(&self.link), self.envelope, bytes_max, write_timeout));
         self.outbox = Some(Arc::clone(&outbox));
         self.shared.observer.opened(self.id, &self.peer);
         let opened = Opened { id: self.id, peer: self.peer.clone(), outbox, settings: Arc::clone(&self.settings) };
@@ -253,21 +251,24 @@ impl Connection {
             return Err(Box::new(CloseReason::ByPeer));
         }
         self.shared.observer.frame_in(self.id, frame.bytes());
-        if std::mem::take(&mut reading.is_first) {
-            self.meet(&frame, reading.reader.reader().get_ref())?;
+        let is_first = std::mem::take(&mut reading.is_first);
+        if is_first {
+            self.settle_envelope(reading.reader.reader().get_ref());
+        }
+        if self.settings.policy.is_some() && is_request(&frame) {
+            return Err(self.answer_policy_request());
+        }
+        if is_first {
+            self.meet()?;
         }
         self.deliver(frame, &mut reading.flooding)?;
         grow(&mut reading.reader);
         Ok(())
     }
 
-    /// Looks at the first frame: a policy request ends the connection, anything else makes it known.
+    /// Makes the connection known for its first frame, which is no policy request.
     #[inline(never)]
-    fn meet(&mut self, frame: &Frame, intake: &Intake) -> Result<(), Box<CloseReason>> {
-        self.settle_envelope(intake);
-        if self.settings.policy.is_some() && is_request(frame) {
-            return Err(self.answer_policy_request());
-        }
+    fn meet(&mut self) -> Result<(), Box<CloseReason>> {
         if self.settings.policy_only {
             return Err(Box::new(CloseReason::NotXmlSocket("no policy request")));
         }
@@ -279,7 +280,7 @@ impl Connection {
     #[inline(never)]
     fn settle_envelope(&mut self, intake: &Intake) {
         if self.settings.framing == Framing::Line && intake.first_end == Some(crate::wire::NUL) {
-            self.announce();
+            self.envelope = Envelope::Nul;
             if let Some(outbox) = &self.outbox {
                 outbox.set_envelope(Envelope::Nul);
             }
@@ -393,8 +394,15 @@ impl Connection {
         // What the server decided counts for more than the end of the stream that followed from it.
         let reason = self.link.killed().map_or(reason, Box::new);
         let by_peer = matches!(*reason, CloseReason::ByPeer | CloseReason::Lost(_) | CloseReason::Shutdown);
+        // Closing with bytes unread would make the system throw away what the peer was to get last. There are none
+        // when the end of the stream is why we are here, and none that matter when the link is dead.
+        let ended = self.link.is_dead() || by_peer && self.link.is_open();
         if self.outbox.is_some() {
-            self.tell(Event::Closed(self.id, reason));
+            self.tell(Event::Closed { id: self.id, reason, ended });
+            if !ended {
+                linger(&self.link);
+                self.tell(Event::Closed { id: self.id, reason: Box::new(CloseReason::ByPeer), ended: true });
+            }
         } else {
             if !by_peer {
                 debug!("{} from {} closed: {reason}", self.id, self.peer.address);
@@ -408,10 +416,9 @@ impl Connection {
                 let _ = self.link.send_all(&bytes, LINGER);
             }
             self.link.finish();
-        }
-        // Closing with bytes unread would make the system throw away what the peer was to get last.
-        if !by_peer {
-            linger(&self.link);
+            if !ended {
+                linger(&self.link);
+            }
         }
     }
 
@@ -427,30 +434,6 @@ struct Reading {
     flooding: Flooding,
     /// Whether the next frame is the connection's first.
     is_first: bool,
-}
-
-/// How fast one connection's frames come.
-struct Flooding {
-    bucket: Bucket,
-    refusals: u32,
-    since: Instant,
-}
-
-impl Flooding {
-    fn new(limits: &Limits) -> Flooding {
-        let now = Instant::now();
-        Flooding { bucket: Bucket::new(limits, now), refusals: 0, since: now }
-    }
-
-    /// Counts a refusal. `true` when there were too many in a short time.
-    fn is_over(&mut self) -> bool {
-        if self.since.elapsed() > REFUSALS_WINDOW {
-            self.refusals = 0;
-            self.since = Instant::now();
-        }
-        self.refusals += 1;
-        self.refusals > REFUSALS_MAX
-    }
 }
 
 /// Gives a busy connection a larger buffer.

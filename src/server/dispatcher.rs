@@ -6,6 +6,7 @@
 //!
 //! Knows: the order of events, time. Must not know: what the application does with them.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, Scope};
@@ -53,11 +54,18 @@ pub(super) struct Dispatcher<S> {
     shared: Arc<Shared>,
     limits: Arc<Limits>,
     next_tick: Instant,
-    /// Connections that the application has forgotten and that still get their last bytes; with the time since
-    /// which everything has been sent, and whether the peer has closed.
-    parting: Vec<(Arc<Outbox>, bool)>,
+    /// Connections that the application has forgotten and whose sockets are still needed: they get their last bytes,
+    /// or have yet to close.
+    parting: HashMap<ConnectionId, Parting>,
     /// When the application panicked outside any connection.
     panics: Vec<Instant>,
+}
+
+/// A connection on its way out.
+struct Parting {
+    outbox: Arc<Outbox>,
+    /// Whether its client's thread has ended: then nothing is left to do once the last byte is sent.
+    ended: bool,
 }
 
 impl<S: Service> Dispatcher<S> {
@@ -71,7 +79,7 @@ impl<S: Service> Dispatcher<S> {
             limits: shared.limits(),
             shared,
             next_tick: now.instant + TICK,
-            parting: Vec::new(),
+            parting: HashMap::new(),
             panics: Vec::new(),
         }
     }
@@ -128,7 +136,7 @@ impl<S: Service> Dispatcher<S> {
             Event::Withdraw(id, answer) => {
                 let _ = answer.send(self.withdraw(id));
             }
-            Event::Closed(id, reason) => self.engine.close(id, *reason),
+            Event::Closed { id, reason, ended } => self.closed(id, *reason, ended),
             Event::External(event) => self.guard(None, |service, cx| service.on_external(cx, event)),
             Event::Limits(limits) => self.limits = limits,
             Event::Stop => {}
@@ -138,45 +146,66 @@ impl<S: Service> Dispatcher<S> {
 
     fn open(&mut self, opened: Opened) {
         let Opened { id, peer, outbox, settings } = opened;
-        if self.engine.is_taken(id) {
-            // The seat was given back, but its last connection is still in the queue of those to close.
-            self.close_all();
-        }
         self.engine.insert(id, peer, Some(settings), Outlet::Outbox(outbox));
         self.guard(Some(id), |service, cx| service.on_open(cx, id));
     }
 
-    /// Makes the application forget a connection without touching its link.
-    fn withdraw(&mut self, id: ConnectionId) -> bool {
-        self.engine.flush();
-        let Some(slot) = self.engine.remove(id) else { return false };
-        let unused = match &slot.outlet {
-            Outlet::Outbox(outbox) => outbox.withdraw(),
-            Outlet::Buffer(_) => false,
-        };
-        let reason = CloseReason::NotXmlSocket("an HTTP request");
-        self.shared.observer.closed(id, &reason);
-        self.guard(None, |service, cx| service.on_close(cx, id, &reason));
-        unused
-    }
-
-    /// Sends what is to be sent, closes what is to be closed, and starts writers for those who fell behind.
-    fn settle<'scope>(&mut self, scope: &'scope Scope<'scope, '_>) {
-        self.engine.flush();
-        self.close_all();
-        for (id, outbox) in self.engine.take_behind() {
-            self.start_writer(scope, id, outbox);
+    /// A client's thread hands on nothing more.
+    fn closed(&mut self, id: ConnectionId, reason: CloseReason, ended: bool) {
+        if let Some(slot) = self.engine.slot(id) {
+            slot.ended |= ended;
+            self.engine.close(id, reason);
+        } else if ended && let Some(parting) = self.parting.get_mut(&id) {
+            parting.ended = true;
+            if parting.outbox.finished().is_some() {
+                self.parting.remove(&id);
+            }
         }
-        self.close_all();
     }
 
-    /// Closes what is to be closed, all of it: closing may close more.
-    fn close_all(&mut self) {
+    /// Makes the application forget a connection without touching its link, so that its thread may write to it. `false`
+    /// when the connection was sent something before, or is on its way out: then it is closed like any other.
+    fn withdraw(&mut self, id: ConnectionId) -> bool {
+        const REASON: CloseReason = CloseReason::NotXmlSocket("an HTTP request");
+        self.engine.flush();
+        let open = self.engine.is_open(id);
+        let unused = self.engine.slot(id).is_some_and(|slot| match &slot.outlet {
+            Outlet::Outbox(outbox) => open && outbox.withdraw(),
+            Outlet::Buffer(_) => false,
+        });
+        if !unused {
+            self.engine.close(id, REASON);
+            return false;
+        }
+        self.engine.remove(id);
+        self.shared.observer.closed(id, &REASON);
+        self.guard(Some(id), |service, cx| service.on_close(cx, id, &REASON));
+        true
+    }
+
+    /// Sends what is to be sent, closes what is to be closed, and starts writers for those who fell behind, until
+    /// nothing is left: closing makes the application send and close more.
+    fn settle<'scope>(&mut self, scope: &'scope Scope<'scope, '_>) {
+        loop {
+            self.engine.flush();
+            for (id, outbox) in self.engine.take_behind() {
+                self.start_writer(scope, id, outbox);
+            }
+            if !self.close_all() {
+                return;
+            }
+        }
+    }
+
+    /// Closes what is to be closed, all of it: closing may close more. Gives whether there was anything.
+    fn close_all(&mut self) -> bool {
+        let mut any = false;
         loop {
             let closings = self.engine.take_closings();
             if closings.is_empty() {
-                return;
+                return any;
             }
+            any = true;
             self.engine.flush();
             for (id, reason) in closings {
                 let Some(slot) = self.engine.remove(id) else { continue };
@@ -185,26 +214,26 @@ impl<S: Service> Dispatcher<S> {
                     _ => info!("{id} from {} closed: {reason}", slot.peer.address),
                 }
                 if let Outlet::Outbox(outbox) = slot.outlet {
-                    self.part(outbox, &reason);
+                    self.part(id, Parting { outbox, ended: slot.ended }, &reason);
                 }
                 self.shared.observer.closed(id, &reason);
-                self.guard(None, |service, cx| service.on_close(cx, id, &reason));
+                // A panic here concerns a connection that is gone already: its peer must not be able to stop the server.
+                self.guard(Some(id), |service, cx| service.on_close(cx, id, &reason));
             }
         }
     }
 
     /// Lets a connection's link go, after its last bytes where there is somebody to take them.
-    fn part(&mut self, outbox: Arc<Outbox>, reason: &CloseReason) {
+    fn part(&mut self, id: ConnectionId, parting: Parting, reason: &CloseReason) {
         match reason {
             CloseReason::Lost(_) | CloseReason::TooSlow | CloseReason::WriteTimeout | CloseReason::NoThreadLeft => {
-                outbox.link().kill(reason.clone());
-                outbox.discard();
+                parting.outbox.link().kill(reason.clone());
+                parting.outbox.discard();
             }
             _ => {
-                outbox.finish();
-                let peer_closed = *reason == CloseReason::ByPeer;
-                if !(peer_closed && outbox.finished().is_some()) {
-                    self.parting.push((outbox, peer_closed));
+                parting.outbox.finish();
+                if !(parting.ended && parting.outbox.finished().is_some()) {
+                    self.parting.insert(id, parting);
                 }
             }
         }
@@ -260,9 +289,9 @@ impl<S: Service> Dispatcher<S> {
         for id in idle {
             self.guard(Some(id), |service, cx| service.on_idle(cx, id));
         }
-        self.parting.retain(|(outbox, peer_closed)| match outbox.finished() {
+        self.parting.retain(|_, Parting { outbox, ended }| match outbox.finished() {
             None => !outbox.link().is_dead(),
-            Some(_) if *peer_closed => false,
+            Some(_) if *ended => false,
             Some(at) if now.saturating_duration_since(at) < LINGER => true,
             Some(_) => {
                 outbox.link().kill(CloseReason::Shutdown);
@@ -303,9 +332,9 @@ impl<S: Service> Dispatcher<S> {
         self.engine.now = read_clock();
         self.guard(None, |service, cx| service.on_shutdown(cx));
         self.settle(scope);
-        let mut outboxes: Vec<_> = self.parting.drain(..).map(|(outbox, _)| outbox).collect();
-        outboxes.extend(self.engine.slots().filter_map(|slot| match &slot.outlet {
-            Outlet::Outbox(outbox) => Some(Arc::clone(outbox)),
+        let mut outboxes: Vec<_> = self.parting.drain().map(|(_, parting)| parting.outbox).collect();
+        outboxes.extend(self.engine.remove_all().filter_map(|slot| match slot.outlet {
+            Outlet::Outbox(outbox) => Some(outbox),
             Outlet::Buffer(_) => None,
         }));
         outboxes.iter().for_each(|outbox| outbox.finish());
@@ -328,7 +357,7 @@ impl<S: Service> Dispatcher<S> {
         if !outboxes.is_empty() {
             warn!("{} clients had not taken everything when the server stopped", outboxes.len());
         }
-        self.shared.seats.kill_all();
+        self.shared.seats.close();
         outboxes.iter().for_each(|outbox| outbox.discard());
     }
 }

@@ -44,6 +44,8 @@ pub(super) struct Slot {
     earlier: Vec<Range<u32>>,
     /// Whether the application has been asked to ping it since its last sign of life.
     pub(super) asked: bool,
+    /// Whether its client's thread has ended.
+    pub(super) ended: bool,
     /// What the application may know of it.
     pub(super) peer: Peer,
     /// The settings of its listener; `None` on a stage.
@@ -101,10 +103,11 @@ impl Engine {
             self.slots.resize_with(at + 1, || None);
             self.marks.resize(at + 1, Mark::default());
         }
+        // The connection that had this slot before kept its seat until its outbox was dropped.
         debug_assert!(self.slots[at].is_none(), "a slot is used again only after it was freed");
         self.connections += 1;
         self.marks[at] = Mark { id: Some(id), last: 0..0 };
-        let slot = Slot { id, earlier: Vec::new(), asked: false, peer, settings, outlet };
+        let slot = Slot { id, earlier: Vec::new(), asked: false, ended: false, peer, settings, outlet };
         self.slots[at] = Some(Box::new(slot));
     }
 
@@ -116,9 +119,10 @@ impl Engine {
         self.slots[id.slot()].take()
     }
 
-    /// Whether somebody is in the slot that `id` would have.
-    pub(super) fn is_taken(&self, id: ConnectionId) -> bool {
-        self.slots.get(id.slot()).is_some_and(Option::is_some)
+    /// Lets all connections go.
+    pub(super) fn remove_all(&mut self) -> impl Iterator<Item = Box<Slot>> {
+        self.connections = 0;
+        self.slots.drain(..).flatten()
     }
 
     /// Whether the connection is there, and not about to be closed.

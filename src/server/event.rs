@@ -44,8 +44,16 @@ pub(super) enum Event {
     /// A client's thread: the connection that was made known for its silence turned out to speak HTTP. The
     /// application forgets it; the answer is whether the thread may write to it again.
     Withdraw(ConnectionId, Sender<bool>),
-    /// A client's thread: it reads no more.
-    Closed(ConnectionId, Box<CloseReason>),
+    /// A client's thread: it hands on nothing more.
+    Closed {
+        /// Of whom.
+        id: ConnectionId,
+        /// Why.
+        reason: Box<CloseReason>,
+        /// Whether the thread has ended, too, so that nobody drops what the peer may still send. If it has not, it
+        /// says so later, with the same event.
+        ended: bool,
+    },
     /// Any thread, through a handle.
     External(Box<dyn Any + Send>),
     /// Any thread, through a handle: limits that apply from now on.

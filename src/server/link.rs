@@ -6,11 +6,12 @@
 use std::io::{self, Read};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::net::{SendFlags, send};
 
+use super::seats::Seat;
 use super::service::CloseReason;
 
 /// Reading and sending go on.
@@ -30,6 +31,8 @@ pub(super) struct Link {
     state: AtomicU8,
     /// Why the server gave the link up. The first reason stays.
     reason: Mutex<Option<CloseReason>>,
+    /// The connection's seat, if it got one. The last field: the socket is closed before the seat is given back.
+    seat: OnceLock<Seat>,
 }
 
 impl Link {
@@ -40,7 +43,13 @@ impl Link {
             seen: AtomicU32::new(0),
             state: AtomicU8::new(OPEN),
             reason: Mutex::new(None),
+            seat: OnceLock::new(),
         }
+    }
+
+    /// Keeps the connection's seat until the link ends.
+    pub(super) fn sit(&self, seat: Seat) {
+        let _ = self.seat.set(seat);
     }
 
     /// The address of our end.

@@ -182,25 +182,24 @@ impl Listener {
     ) {
         let link = Arc::new(Link::new(stream));
         let limits = shared.limits();
-        let seat = shared.seats.take(address.ip(), &link, &limits);
-        let seated = seat.and_then(|seat| Ok((seat, ThreadPermit::take().ok_or(NoSeat::ServerFull)?)));
-        let (seat, permit) = match seated {
+        let permit = ThreadPermit::take().ok_or(NoSeat::ServerFull);
+        let seated = permit.and_then(|permit| Ok((shared.seats.take(address.ip(), &link, &limits)?, permit)));
+        let (id, permit) = match seated {
             Ok(seated) => seated,
             Err(no_seat) => return self.refuse(scope, shared, refusers, link, address, no_seat),
         };
-        shared.observer.accepted(seat.id, address);
-        let name = format!("client {}", seat.id);
-        let spare = Arc::clone(&link);
+        shared.observer.accepted(id, address);
+        let name = format!("client {id}");
         let connection =
-            Connection::new(seat.id, index, Arc::clone(&self.settings), Arc::clone(shared), limits, link, address);
+            Connection::new(index, id, Arc::clone(&self.settings), Arc::clone(shared), limits, link, address);
         let connection = Box::new(connection);
         let spawned = thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn_scoped(scope, move || {
             let _permit = permit;
-            connection::run(connection, seat);
+            connection::run(connection);
         });
         if let Err(error) = spawned {
-            warn!("no thread for a connection: {error}");
-            drop(spare);
+            // The connection was dropped with the closure: closed, and its seat is free.
+            warn!("no thread for {id} from {address}: {error}");
         }
     }
 
@@ -214,6 +213,9 @@ impl Listener {
         address: SocketAddr,
         no_seat: NoSeat,
     ) {
+        if !shared.seats.refuse(&link) {
+            return;
+        }
         shared.observer.refused(address, no_seat.code());
         info!("refused a connection from {address}: {}", no_seat.code());
         if refusers.fetch_add(1, Ordering::Relaxed) >= REFUSERS_MAX {

@@ -182,11 +182,12 @@ impl Builder {
             return Err(StartError::NoListener);
         }
         let (inbox, events) = bounded(EVENTS_MAX);
+        let observer = self.observer;
         let shared = Arc::new(Shared {
             inbox,
             budget: Budget::new(),
-            seats: Arc::new(Seats::default()),
-            observer: self.observer,
+            seats: Arc::new(Seats::new(Arc::clone(&observer))),
+            observer,
             limits: RwLock::new(Arc::new(self.limits)),
             stopping: AtomicBool::new(false),
             addresses: self.listeners.iter().map(Listener::local_addr).collect(),

@@ -23,13 +23,13 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use xmlsocket::chat::{Chat, Settings};
+use xmlsocket::chat::{Chat, Code, Settings};
 use xmlsocket::server::{CloseReason, ConnectionId, Stage};
 
 #[test]
 fn every_play_goes_as_written() {
     let plays = plays();
-    assert!(!plays.is_empty(), "no play was found");
+    assert!(plays.len() >= 12, "only {} plays were found", plays.len());
     let mut failures = String::new();
     for (path, text) in &plays {
         if let Err((line, failure)) = Play::run(text) {
@@ -37,6 +37,18 @@ fn every_play_goes_as_written() {
         }
     }
     assert!(failures.is_empty(), "{failures}");
+}
+
+#[test]
+fn every_error_code_is_in_a_play() {
+    let plays = plays();
+    for code in Code::ALL {
+        let error = format!("<error code=\"{}\"", code.as_str());
+        let played = plays
+            .iter()
+            .any(|(_, text)| text.lines().any(|line| line.contains(" receives: ") && line.contains(&error)));
+        assert!(played, "no play shows {error}");
+    }
 }
 
 #[test]
@@ -48,7 +60,7 @@ fn a_play_that_goes_otherwise_fails() {
         ("Romeo connects\nRomeo receives: <pong/>", "2: expected <pong/>\n     got nothing"),
         ("Romeo connects\nRomeo is closed: quit", "2: Romeo is not closed"),
         ("Romeo sends: <ping/>", "1: Romeo is not connected"),
-        ("Romeo sleeps", "1: not a line of a play: Romeo sleeps"),
+        ("Romeo connects\nRomeo sleeps", "2: not a line of a play: Romeo sleeps"),
         ("Romeo connects\nRomeo sends: <ping id=\"{a}\"/>", "2: nothing is remembered as {a}"),
     ] {
         let (line, text) = Play::run(play).expect_err(play);
@@ -92,9 +104,8 @@ impl Play {
         let mut settings = Settings::default();
         settings.version = "1.0".to_owned();
         let mut lines = text.lines().enumerate().map(|(n, line)| (n + 1, line.trim())).peekable();
-        let is_limit =
-            |(n, line): &(usize, &str)| line.is_empty() || line.starts_with('#') || line.starts_with("The server has ");
-        while let Some((n, line)) = lines.next_if(is_limit) {
+        let is_heading = |line: &str| line.is_empty() || line.starts_with('#') || line.starts_with("The server has ");
+        while let Some((n, line)) = lines.next_if(|(_, line)| is_heading(line)) {
             let Some(limit) = line.strip_prefix("The server has ") else { continue };
             let (name, value) = limit.split_once(' ').ok_or((n, format!("not a limit: {limit}")))?;
             let value = value.parse().map_err(|_| (n, format!("not a number: {value}")))?;
@@ -129,52 +140,46 @@ impl Play {
         }
         let (person, action) = line.split_once(' ').ok_or(format!("not a line of a play: {line}"))?;
         if action == "connects" {
-            self.hear(person);
             let connection = self.stage.open();
-            let unread = self.people.remove(person).map(|person| person.unread).unwrap_or_default();
+            let unread = self.people.remove(person).map(|before| self.unread_of(before)).unwrap_or_default();
             self.people.insert(person.to_owned(), Person { connection, unread });
             return Ok(());
         }
+        let connection = self.people.get(person).ok_or(format!("{person} is not connected"))?.connection;
         if let Some(frame) = action.strip_prefix("sends: ") {
             let frame = self.filled(frame)?;
-            let connection = self.connection(person)?;
             self.stage.say(connection, &frame);
             return Ok(());
         }
-        if let Some(frame) = action.strip_prefix("receives: ") {
-            return self.receives(person, frame);
+        if let Some(expected) = action.strip_prefix("receives: ") {
+            let Some(got) = self.hear(person).pop_front() else { return Err(differs(expected, "nothing")) };
+            return if self.matches(expected, &got) { Ok(()) } else { Err(differs(expected, &got)) };
         }
         if let Some(reason) = action.strip_prefix("is closed: ") {
-            let connection = self.connection(person)?;
             let closed = self.stage.closed(connection).ok_or(format!("{person} is not closed"))?;
             return if closed.code() == reason { Ok(()) } else { Err(differs(reason, closed.code())) };
         }
-        let connection = self.connection(person);
         match action {
-            "receives nothing" => self.hear(person).front().map_or(Ok(()), |frame| Err(differs("nothing", frame))),
-            "hangs up" => Ok(self.stage.leave(connection?, CloseReason::ByPeer)),
-            "is lost" => Ok(self.stage.leave(connection?, CloseReason::Lost("reset".to_owned()))),
-            "is silent" => Ok(self.stage.idle(connection?)),
-            _ => Err(format!("not a line of a play: {line}")),
+            "receives nothing" => return self.hear(person).front().map_or(Ok(()), |got| Err(differs("nothing", got))),
+            "hangs up" => self.stage.leave(connection, CloseReason::ByPeer),
+            "is lost" => self.stage.leave(connection, CloseReason::Lost("reset".to_owned())),
+            "is silent" => self.stage.idle(connection),
+            _ => return Err(format!("not a line of a play: {line}")),
         }
+        Ok(())
     }
 
-    fn connection(&self, person: &str) -> Result<ConnectionId, String> {
-        self.people.get(person).map(|person| person.connection).ok_or(format!("{person} is not connected"))
-    }
-
-    /// What a person has not read yet.
+    /// What a person who is in the play has not read yet.
     fn hear(&mut self, person: &str) -> &mut VecDeque<String> {
-        static NOTHING: VecDeque<String> = VecDeque::new();
-        let Some(person) = self.people.get_mut(person) else { return Box::leak(Box::new(NOTHING.clone())) };
+        let person = self.people.get_mut(person).expect("the person is connected");
         person.unread.extend(self.stage.hear(person.connection));
         &mut person.unread
     }
 
-    fn receives(&mut self, person: &str, expected: &str) -> Result<(), String> {
-        self.connection(person)?;
-        let Some(got) = self.hear(person).pop_front() else { return Err(differs(expected, "nothing")) };
-        if self.matches(expected, &got) { Ok(()) } else { Err(differs(expected, &got)) }
+    /// What came over a connection before its person connected anew.
+    fn unread_of(&mut self, mut person: Person) -> VecDeque<String> {
+        person.unread.extend(self.stage.hear(person.connection));
+        person.unread
     }
 
     /// Whether `got` is what is expected; remembers what is to be.

@@ -1,14 +1,11 @@
-//! Integration tests.
+//! Everything that needs a socket, a thread or a process: one binary, so that it links once.
 
-// Frames cut out of streams, in every piece they can arrive in.
+// The wire.
+mod costs;
+mod documents;
 mod framing;
 
-// What is a document, and what is not.
-mod documents;
-
-// What the most expensive frames cost.
-mod costs;
-
+// The client classes, against scripted servers.
 mod client;
 mod client_endings;
 mod client_hostile;
@@ -16,9 +13,21 @@ mod client_listener;
 mod client_reconnect;
 mod scripted;
 
+// The server over loopback.
+mod announce;
+mod closing;
+mod harness;
+mod http;
+mod server;
+mod shutdown;
+
+// What a connection costs, against the program.
+#[cfg(feature = "cli")]
+mod memory;
+
 // What people say to a chat and what they get, as plays.
 #[cfg(feature = "chat")]
 mod conversations;
 
-// The order of the house: layers, features, lengths.
+// The source text itself: who may name whom.
 mod tidy;

@@ -79,7 +79,8 @@ fn tell(
     let room = chat.rooms.get(key).ok_or(Code::NoSuchRoom)?;
     let budget = chat.replay_bytes_max();
     let listing = list(&chat.users, room, None, Some(budget / VARIABLES_SHARE));
-    let told = listing.people.bytes() + listing.variables_bytes + room.variables.bytes() + room.topic.len();
+    let around = request.answer_bytes_more() + vocabulary::written_bytes_max(&room.topic);
+    let told = around + listing.people.bytes() + listing.variables_bytes + room.variables.bytes();
     let page = match (count, after) {
         (None, None) => Page::default(),
         (count, after) => {

@@ -6,9 +6,11 @@ use crate::chat::error::Refusal;
 use crate::chat::vocabulary;
 use crate::server::{CloseReason, Context};
 
-/// Says farewell and closes; people are told when the connection is gone.
-pub(in crate::chat) fn run(_: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Refusal> {
+/// Says farewell, tells the rooms and closes. The nick is free from here on, however soon somebody asks for it.
+pub(in crate::chat) fn run(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Refusal> {
+    let reason = CloseReason::application("quit", "it quit");
     request.answer(cx, vocabulary::bye("quit"));
-    cx.close(request.from, CloseReason::application("quit", "it quit"));
+    chat.depart(cx, request.from, &reason);
+    cx.close(request.from, reason);
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::policy::DomainPattern;
+use crate::server::{Frames, Framing};
 use crate::wire::Limits;
 
 // What a setting is given as, and where.
@@ -347,17 +348,4 @@ fn entries(value: &Value) -> &[Assignment] {
 fn push_line(text: &mut String, key: &str, assignment: &Assignment) {
     let line = format!("{key} = {}", assignment.value);
     text.push_str(&format!("{line:<44} # {}\n", assignment.source));
-}
-
-/// What frames may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Frames {
-    Xml,
-    Any,
-}
-/// What ends a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Framing {
-    Nul,
-    Line,
 }
