@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::config::{Assignment, ConfigError, Settings, Source, Value};
+use crate::wire::Limits;
 
 /// What every help page looks like: what it is for, examples, then the reference.
 const TEMPLATE: &str = "{about-with-newline}\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
@@ -22,18 +23,37 @@ const COLUMNS_MAX: usize = 100;
     about = "XMLSocket: a chat server, a relay, and clients, for XML over TCP, each frame ended by a zero byte",
     help_template = TEMPLATE,
     max_term_width = COLUMNS_MAX,
-    disable_help_subcommand = true,
     before_help = "Examples:
-  xmlsocket serve                              a chat server on 127.0.0.1, port 1024
-  xmlsocket chat 127.0.0.1 --nick ann          talk in it
-  xmlsocket connect 127.0.0.1                  see its frames as they are
-  xmlsocket policy fetch 127.0.0.1 1024        read the policy that a Flash Player would read",
-    after_help = "`xmlsocket COMMAND --help` explains a command. Exit codes: 0 all went well, 1 it failed at run time, 2 the
-arguments or the configuration are wrong."
+  xmlsocket serve
+      a chat server on 127.0.0.1, port 1024
+  xmlsocket chat 127.0.0.1 --nick ann
+      talk in it
+  xmlsocket connect 127.0.0.1
+      see its frames as they are
+  xmlsocket policy fetch 127.0.0.1 1024
+      read the policy that a Flash Player would read",
+    after_help = "`xmlsocket COMMAND --help` explains a command. Exit codes: 0 all went well, 1 it failed at run \
+            time, 2 the arguments or the configuration are wrong."
 )]
 pub(super) struct Options {
     #[command(subcommand)]
     pub(super) command: Command,
+}
+
+/// What the help of `serve` ends with: what it prints, how it stops, and the limits.
+fn serve_notes() -> String {
+    let mut notes = String::from(
+        "Once it is ready, one line for each port goes to stdout: `listening on 127.0.0.1:1024 (chat)`. Logs go to stderr \
+         (RUST_LOG=debug for more). SIGINT (^C) and SIGTERM stop it gracefully, a second one at once; SIGHUP reads limits \
+         and policy again.\n\n\
+         Limits, set with --set limits.NAME=NUMBER; the unit ends the name, 0 means none:\n",
+    );
+    for (name, value) in Limits::default().entries() {
+        let needed = if Limits::default().set(name, 0).is_err() { "  (0 is refused)" } else { "" };
+        notes.push_str(&format!("  {name:<28} {value}{needed}\n"));
+    }
+    notes.push_str("All settings with their reasons: docs/xmlsocket.default.toml.");
+    notes
 }
 
 /// What the program is to do.
@@ -42,47 +62,56 @@ pub(super) enum Command {
     /// Run a server: a chat, a relay, or both
     #[command(
         before_help = "Examples:
-  xmlsocket serve                                         a chat on 127.0.0.1:1024, for this machine
+  xmlsocket serve
+      a chat on 127.0.0.1:1024, for this machine
   xmlsocket serve --listen 0.0.0.0:1024 --public-name chat.example.com
-                                                          a chat for everyone, and for SWFs loaded from that name
-  xmlsocket serve --app relay --echo --framing line       every frame to everybody, usable with telnet
-  xmlsocket serve --trace                                 see each frame that comes and goes
-  xmlsocket serve --config /etc/xmlsocket.toml --set limits.connections_max=500",
-        after_help = "Once it is ready, one line for each port goes to stdout: `listening on 127.0.0.1:1024 (chat)`. Logs go to stderr
-(RUST_LOG=debug for more). SIGINT (^C) and SIGTERM stop it gracefully, a second one at once; SIGHUP reads the
-configuration again. Every setting, the limits included: docs/xmlsocket.default.toml."
+      a chat for everyone, and for SWFs loaded from that name
+  xmlsocket serve --app relay --echo --framing line
+      every frame to everybody, usable with telnet
+  xmlsocket serve --trace
+      see each frame that comes and goes
+  xmlsocket serve --config my.toml --set limits.connections_max=500
+      settings from a file, and one that differs this time",
+        after_help = serve_notes()
     )]
     Serve(ServeOptions),
     /// Talk in a chat
     #[command(
         before_help = "Examples:
-  xmlsocket chat 127.0.0.1 --nick ann                     then type; /help shows the commands
+  xmlsocket chat 127.0.0.1 --nick ann
+      then type; /help shows the commands
   xmlsocket chat chat.example.com:2000 --nick ann --room tea
+      another port, another room
   echo 'dinner is ready' | xmlsocket chat 127.0.0.1 --nick kitchen
-                                                          from a script: ends when all is answered",
-        after_help = "On a terminal, lines are read with a prompt and what others say appears above it. Otherwise the lines are sent
-at a speed that the server's default limits allow, and at their end the program waits for the answers and leaves;
-it exits with 1 if one of them was an error."
+      from a script: ends when all is answered",
+        after_help = "On a terminal, lines are read with a prompt and what others say appears above it. Otherwise the \
+            lines are sent at a speed that the server's default limits allow, and at their end the program \
+            waits for the answers and leaves; it exits with 1 if one of them was an error."
     )]
     Chat(ChatOptions),
     /// Send and receive raw frames: a line in is a frame out
     #[command(
         before_help = "Examples:
-  xmlsocket connect 127.0.0.1                             then type: <login nick=\"ann\"/>
+  xmlsocket connect 127.0.0.1
+      then type: <login nick=\"ann\"/>
   printf '<ping/>\\n<rooms/>\\n' | xmlsocket connect 127.0.0.1
-                                                          from a script: prints the answers and ends
-  xmlsocket connect --framing line 127.0.0.1:2000         frames end with a newline, both ways",
-        after_help = "Each frame that comes in is a line on stdout; a newline or control character inside it is shown as \\n or \\u{1b}.
-At the end of its input it tells the server that nothing more will come, and goes on printing until the server
-closes or --wait has passed without a frame."
+      from a script: prints the answers and ends
+  xmlsocket connect --framing line 127.0.0.1:2000
+      frames end with a newline, both ways",
+        after_help = "Each frame that comes in is a line on stdout; a newline or control character inside it is shown \
+            as \\n or \\u{1b}. At the end of its input it tells the server that nothing more will come, and \
+            goes on printing until the server closes or --wait has passed without a frame."
     )]
     Connect(ConnectOptions),
     /// Ask for a server's socket policy, as Flash Players do
     #[command(
         subcommand_required = true,
+        help_template = TEMPLATE,
         before_help = "Examples:
-  xmlsocket policy fetch chat.example.com 843             what the policy port answers
-  xmlsocket policy fetch chat.example.com 1024            what the chat's own port answers"
+  xmlsocket policy fetch chat.example.com 843
+      what the policy port answers
+  xmlsocket policy fetch chat.example.com 1024
+      what the chat's own port answers"
     )]
     Policy {
         #[command(subcommand)]
@@ -91,10 +120,13 @@ closes or --wait has passed without a frame."
     /// Show the settings that `serve` would run with, and where each comes from
     #[command(
         before_help = "Examples:
-  xmlsocket check-config --config /etc/xmlsocket.toml     before a restart
-  xmlsocket check-config > my.toml                        a file to begin with",
-        after_help = "It takes all options of `serve` and prints TOML, each line with its source: `default`, FILE:LINE, `--set`, or the
-option. Nothing is started. Wrong settings: one sentence on stderr and exit code 2."
+  xmlsocket check-config --config my.toml
+      before a restart
+  xmlsocket check-config > my.toml
+      a file to begin with",
+        after_help = "It takes all options of `serve` and prints TOML, each line with its source: `default`, \
+            FILE:LINE, `--set`, or the option. Nothing is started. Wrong settings: one sentence on stderr \
+            and exit code 2."
     )]
     CheckConfig(ServeOptions),
 }
@@ -209,7 +241,7 @@ pub(super) struct ConnectOptions {
     #[arg(value_name = "ADDR")]
     pub(super) address: String,
     /// What ends a frame: nul (a zero byte) or line (a newline)
-    #[arg(long, value_name = "FRAMING", default_value = "nul")]
+    #[arg(long, value_name = "FRAMING", default_value = "nul", hide_possible_values = true)]
     pub(super) framing: ConnectFraming,
     /// Seconds without a frame after which it ends, once its input has ended
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=86_400))]
@@ -220,10 +252,8 @@ pub(super) struct ConnectOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum ConnectFraming {
     /// A zero byte.
-    #[value(hide = true)]
     Nul,
     /// A newline.
-    #[value(hide = true)]
     Line,
 }
 
@@ -234,10 +264,13 @@ pub(super) enum PolicyCommand {
     #[command(
         help_template = TEMPLATE,
         before_help = "Examples:
-  xmlsocket policy fetch chat.example.com 843             what the policy port answers
-  xmlsocket policy fetch 127.0.0.1 1024 > policy.xml      keep it",
-        after_help = "It sends <policy-file-request/> and a zero byte, prints what comes back up to the next zero byte, and says on
-stderr what players would ignore in it. Exit code 1: nobody answers, or not with a policy file."
+  xmlsocket policy fetch chat.example.com 843
+      what the policy port answers
+  xmlsocket policy fetch 127.0.0.1 1024 > policy.xml
+      keep it",
+        after_help = "It sends <policy-file-request/> and a zero byte, prints what comes back up to the next zero \
+            byte, and says on stderr what players would ignore in it. Exit code 1: nobody answers, or not \
+            with a policy file."
     )]
     Fetch {
         /// The server's name or address

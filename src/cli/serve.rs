@@ -1,6 +1,7 @@
 //! The command `serve`: from settings to a running server. Wiring only.
 
-use std::io::{ErrorKind, IsTerminal};
+use std::fs::File;
+use std::io::{ErrorKind, IsTerminal, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use super::options::ServeOptions;
 use super::trace::Trace;
 use super::worlds::Worlds;
 use super::{print, signals};
+use crate::chat::{self, Chat};
 use crate::policy::RESTRICTED_PORTS_END;
 use crate::relay::Relay;
 use crate::server::{Builder, Ended, Flood, Handle, Listener, ListenerSettings, Server, StartError, thread_ceiling};
@@ -37,7 +39,8 @@ pub(super) fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
     let trace = start_trace(&config)?;
     let server = start(&config, bound, trace.clone())?;
     watch_signals(options, config, grants, server.handle())?;
-    lines.iter().for_each(|line| print(line));
+    // Nobody needs to read them.
+    lines.iter().all(|line| print(line));
     let ended = server.wait();
     if let Some(trace) = trace {
         trace.finish();
@@ -179,8 +182,24 @@ fn start(config: &Config, bound: Bound, trace: Option<Arc<Trace>>) -> Result<Ser
         .filter(|(_, listener)| listener.app == App::Relay)
         .map(|(number, listener)| (number, Relay::new(listener.echo)))
         .collect();
-    let started = builder.serve(Worlds::new(Relay::new(false), relays));
+    // An application that is alone is served as it is, so that nothing stands between it and its connections.
+    let started = match relays.as_slice() {
+        [] => builder.serve(chat(config)?),
+        [(_, _)] if config.listeners.len() == 1 => builder.serve(Relay::new(config.listeners[0].echo)),
+        _ => builder.serve(Worlds::new(chat(config)?, relays)),
+    };
     started.map_err(|error| Failure::run_time(error.to_string()))
+}
+
+fn chat(config: &Config) -> Result<Chat, Failure> {
+    let mut settings = chat::Settings::default();
+    settings.name.clone_from(&config.name);
+    settings.limits = config.limits.clone();
+    let mut source = File::open("/dev/urandom")
+        .map_err(|error| Failure::run_time(format!("the system gives no random numbers (/dev/urandom): {error}")))?;
+    // Without random numbers sessions could be guessed: a login that gets none fails, and only that one.
+    let random = Box::new(move |bytes: &mut [u8]| source.read_exact(bytes).expect("the system gives random numbers"));
+    Ok(Chat::new(settings, random))
 }
 
 fn watch_signals(
@@ -210,6 +229,8 @@ fn reload(options: &ServeOptions, grants: &SharedGrants, handle: &Handle, before
     remarks.iter().for_each(|remark| log::warn!("{remark}"));
     grants.replace(new_grants);
     handle.set_limits(config.limits.clone());
+    // The server's limits and those of its application are read by different threads.
+    handle.post(config.limits.clone()).map_err(|error| Failure::run_time(error.to_string()))?;
     let fixed =
         |config: &Config| (config.listeners.clone(), config.policy_listen.clone(), config.name.clone(), config.trace);
     if fixed(&config) != fixed(before) {
@@ -238,5 +259,31 @@ fn raise_open_files(limits: &Limits) {
         log::warn!(
             "limits.connections_max is {wanted}, but the system allows {possible} (`ulimit -Hn`, vm.max_map_count)"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn what_keeps_a_port_from_being_bound_is_said_with_the_ways_out() {
+        let bind = |address: &str, kind: ErrorKind| {
+            let error = StartError::Bind { address: address.parse().unwrap(), error: io::Error::from(kind) };
+            let failure = refusal(address, &error);
+            assert_eq!(failure.code, ExitCode::Failed);
+            failure.sentence
+        };
+        let denied = bind("0.0.0.0:843", ErrorKind::PermissionDenied);
+        for way in ["0.0.0.0:843", "socket activation", "setcap cap_net_bind_service", "redirect"] {
+            assert!(denied.contains(way), "{denied}");
+        }
+        assert!(!bind("0.0.0.0:8430", ErrorKind::PermissionDenied).contains("setcap"));
+        assert!(bind("[::1]:1024", ErrorKind::AddrInUse).contains("[::1]:1024: the address is taken"));
+        assert!(bind("192.0.2.1:1024", ErrorKind::AddrNotAvailable).contains("no such address"));
+        let unknown = StartError::Address(io::Error::other("name unknown"));
+        assert_eq!(refusal("nowhere.invalid:1", &unknown).sentence, "cannot listen on nowhere.invalid:1: name unknown");
     }
 }

@@ -129,21 +129,19 @@ const WORDS: [&[u8]; 3] = [b"password", b"passwd", b"pword"];
 /// they are one. It looks at bytes, not at a parsed document, because what is not well-formed holds passwords too.
 fn masked(frame: &[u8]) -> Cow<'_, [u8]> {
     let lower = frame.to_ascii_lowercase();
-    let mut words: Vec<usize> = WORDS.iter().flat_map(|word| memmem::find_iter(&lower, word)).collect();
-    words.sort_unstable();
+    let words = WORDS.iter().flat_map(|word| memmem::find_iter(&lower, word));
+    let mut secrets: Vec<Range<usize>> = words.filter_map(|word| secret(frame, word)).collect();
+    secrets.sort_unstable_by_key(|secret| secret.start);
     let mut shown = Vec::new();
     let mut done = 0;
-    for word in words.into_iter().filter(|word| *word < frame.len()) {
-        if word < done {
-            continue;
-        }
-        if let Some(secret) = secret(frame, word) {
+    for secret in secrets {
+        if secret.start >= done {
             shown.extend_from_slice(&frame[done..secret.start]);
             shown.extend_from_slice(MASK);
-            done = secret.end;
         }
+        done = done.max(secret.end);
     }
-    if done == 0 {
+    if shown.is_empty() {
         return Cow::Borrowed(frame);
     }
     shown.extend_from_slice(&frame[done..]);

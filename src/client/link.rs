@@ -1,14 +1,12 @@
-//! Defines [`Link`], one TCP connection of a client: made, written and ended under deadlines; and [`Source`], its bytes.
+//! Defines [`Link`], one TCP connection of a client, all under deadlines, and [`Source`], the bytes of it.
 //!
-//! Knows: TCP, deadlines, what a server may do to keep a client waiting. Must not know: frames, events.
+//! Knows: TCP, deadlines, what a server may do to keep a client waiting. Must not know: names, frames, events.
 
 use std::io::{self, BufRead, Read, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, bounded, select};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::error::Error;
@@ -107,7 +105,7 @@ impl Link {
             if left.is_zero() {
                 return Err(self.give_up_writing());
             }
-            // Each write gets what is left, so that a peer that takes a byte now and then does not stretch the deadline.
+            // Each write gets what is left: a peer that takes a byte now and then must not stretch the deadline.
             let written = self.stream.set_write_timeout(Some(left)).and_then(|()| (&self.stream).write(bytes));
             match written {
                 Ok(0) => return Err(self.lose("the system took no byte")),
@@ -161,16 +159,28 @@ impl Link {
         let deadline = Instant::now() + LINGER;
         let mut buffer = [0; 4096];
         let mut left = LINGER_BYTES_MAX;
-        while left > 0 {
-            let wait = deadline.saturating_duration_since(Instant::now());
-            if wait.is_zero() || self.stream.set_read_timeout(Some(wait)).is_err() {
+        while let Ok(count @ 1..) = self.read_by(&mut buffer, deadline) {
+            left = left.saturating_sub(count);
+            if left == 0 {
                 return;
             }
-            match (&self.stream).read(&mut buffer) {
-                Ok(0) => return,
-                Ok(count) => left = left.saturating_sub(count),
+        }
+    }
+
+    /// Reads some bytes by `deadline`. Nothing is read from what a [`Source`] reads.
+    ///
+    /// # Errors
+    /// One that [`is_temporary`] when no byte came in time.
+    pub(super) fn read_by(&self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
+        loop {
+            let wait = deadline.saturating_duration_since(Instant::now());
+            if wait.is_zero() {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            self.stream.set_read_timeout(Some(wait))?;
+            match (&self.stream).read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return,
+                result => return result,
             }
         }
     }
@@ -233,45 +243,5 @@ impl BufRead for Source {
 
     fn consume(&mut self, count: usize) {
         self.filled.start = self.filled.end.min(self.filled.start + count);
-    }
-}
-
-/// Why there is no connection.
-pub(super) enum Unreached {
-    /// The socket was closed meanwhile.
-    Stopped,
-    /// What happened, for the programmer.
-    Failed(String),
-}
-
-/// The addresses of `host`, looked up within `timeout`.
-///
-/// The system's lookup can neither be bounded nor interrupted, so it runs on a thread of its own. When the answer does
-/// not come in time, or `stopped` is disconnected, that thread is left to itself: it ends when the system answers.
-pub(super) fn lookup(
-    host: &str,
-    port: u16,
-    timeout: Duration,
-    stopped: &Receiver<std::convert::Infallible>,
-) -> Result<Vec<SocketAddr>, Unreached> {
-    if let Ok(address) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(address, port)]);
-    }
-    let (answer, answered) = bounded(1);
-    let name = host.to_owned();
-    let asked = thread::Builder::new().name("xmlsocket-lookup".to_owned()).spawn(move || {
-        let _ = answer.send((name.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>));
-    });
-    if let Err(error) = asked {
-        return Err(Unreached::Failed(format!("the system could not start a thread to look up {host}: {error}")));
-    }
-    select! {
-        recv(answered) -> answer => match answer {
-            Ok(Ok(addresses)) if !addresses.is_empty() => Ok(addresses),
-            Ok(Err(error)) => Err(Unreached::Failed(format!("could not look up {host}: {error}"))),
-            Ok(Ok(_)) | Err(_) => Err(Unreached::Failed(format!("{host} has no address"))),
-        },
-        recv(stopped) -> _ => Err(Unreached::Stopped),
-        default(timeout) => Err(Unreached::Failed(format!("no answer to the lookup of {host} within {timeout:?}"))),
     }
 }

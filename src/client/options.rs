@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::permission::Permission;
 use super::reconnect::Reconnect;
 use crate::wire::{CLIENT_FRAME_BYTES_MAX, NUL, Overflow, UNPROCESSED_BYTES_MAX};
 
@@ -57,8 +58,10 @@ pub(super) struct Options {
     pub(super) unprocessed_max: usize,
     /// What happens to a longer one.
     pub(super) overflow: Overflow,
-    /// The host that is meant when none is given.
-    pub(super) default_host: String,
+    /// The host that is meant when none is given. `None`: where the SWF comes from, else `localhost`.
+    pub(super) default_host: Option<String>,
+    /// Whose rules decide whether a connection may be made. `None`: it may.
+    pub(super) permission: Option<Permission>,
     /// Whether and how a lost connection is made again.
     pub(super) reconnect: Option<Reconnect>,
 }
@@ -74,9 +77,17 @@ impl Default for Options {
             framing: Framing::Nul,
             unprocessed_max: UNPROCESSED_BYTES_MAX,
             overflow: Overflow::Close,
-            // What a player uses for a movie that came from a file.
-            default_host: "localhost".to_owned(),
+            default_host: None,
+            permission: None,
             reconnect: None,
         }
+    }
+}
+
+impl Options {
+    /// The host that an empty one stands for: the one that the SWF came from; `localhost` for a SWF from a file.
+    pub(super) fn default_host(&self) -> &str {
+        let own_host = self.permission.as_ref().and_then(Permission::own_host);
+        self.default_host.as_deref().or(own_host).unwrap_or("localhost")
     }
 }

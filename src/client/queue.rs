@@ -188,6 +188,7 @@ impl<P> Queue<P> {
         let current = state.is_current(attempt);
         if current {
             state.follow(event, link);
+            self.changed.notify_all();
         }
         current
     }
@@ -197,6 +198,10 @@ impl<P> Queue<P> {
         let mut state = lock(&self.state);
         if state.is_current(attempt) {
             state.attempt = None;
+            // Only a listener that panicked leaves a connection without an event that ends it.
+            if state.waiting.is_empty() {
+                state.link = None;
+            }
             self.changed.notify_all();
         }
     }
@@ -212,35 +217,48 @@ impl<P> Queue<P> {
             if state.attempt.is_none() {
                 return Err(Error::NotConnected);
             }
-            state = match deadline {
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return Ok(None);
-                    }
-                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-                }
+            state = match self.wait_for_change(state, deadline) {
+                Some(state) => state,
+                None => return Ok(None),
             };
         }
     }
 
     /// Waits until no more events come, or `deadline` has passed. Whether no more come.
     pub(super) fn wait_for_end(&self, deadline: Option<Instant>) -> bool {
+        self.wait(deadline, |state| state.attempt.is_none())
+    }
+
+    /// Waits until `Connect` is taken, until that cannot happen any more, or until `deadline`. Whether it was taken.
+    pub(super) fn wait_for_connect(&self, deadline: Option<Instant>) -> bool {
+        self.wait(deadline, |state| state.link.is_some() || state.attempt.is_none());
+        self.link().is_some()
+    }
+
+    /// Waits until `is_reached`, or until `deadline`. Whether it is.
+    fn wait(&self, deadline: Option<Instant>, is_reached: impl Fn(&State<P>) -> bool) -> bool {
         let mut state = lock(&self.state);
-        while state.attempt.is_some() {
-            state = match deadline {
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return false;
-                    }
-                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+        while !is_reached(&state) {
+            let Some(waited) = self.wait_for_change(state, deadline) else { return false };
+            state = waited;
         }
         true
+    }
+
+    /// Waits for `changed`. `None`: not by `deadline`.
+    fn wait_for_change<'state>(
+        &self,
+        state: MutexGuard<'state, State<P>>,
+        deadline: Option<Instant>,
+    ) -> Option<MutexGuard<'state, State<P>>> {
+        let Some(deadline) = deadline else {
+            return Some(self.changed.wait(state).unwrap_or_else(PoisonError::into_inner));
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return None;
+        }
+        Some(self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0)
     }
 
     /// The connection to send on. `None`: not connected, as far as the events taken say.

@@ -14,6 +14,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use super::error::Error;
 use super::event::{Event, Listener};
 use super::options::{Options, TIMEOUT_MAX, TIMEOUT_MIN};
+use super::permission::Permission;
 use super::queue::{Attempt, Queue};
 use super::reconnect::Reconnect;
 use super::sender::Sender;
@@ -62,7 +63,8 @@ impl<P: Send + 'static> Socket<P> {
     }
 
     /// Begins to connect, and returns at once. `Connect` follows, or `IoError` or `SecurityError`, within
-    /// [`timeout`](Socket::timeout). An empty `host` is the [default host](Socket::set_default_host).
+    /// [`timeout`](Socket::timeout) and what asking for permission takes. An empty `host` is the
+    /// [default host](Socket::set_default_host).
     ///
     /// A socket that is connected, or connecting, closes first, without a word: its events that were not taken are
     /// gone, and the connection that this call begins takes the place of the other.
@@ -74,9 +76,12 @@ impl<P: Send + 'static> Socket<P> {
     pub fn connect(&mut self, host: &str, port: u32) -> Result<(), Error> {
         let given = port;
         let port = u16::try_from(port).ok().filter(|port| *port != 0).ok_or(Error::InvalidPort { port })?;
-        let host = if host.is_empty() { self.options.default_host.as_str() } else { host }.to_owned();
+        let host = if host.is_empty() { self.options.default_host() } else { host }.to_owned();
         if !is_host(&host) {
             return Err(Error::InvalidHost { host, port: given });
+        }
+        if let Some(permission) = &self.options.permission {
+            permission.refuse_at_once(&host, port)?;
         }
         self.start(&host, port).map_err(|source| Error::Start { host, port: given, source })
     }
@@ -91,8 +96,8 @@ impl<P: Send + 'static> Socket<P> {
         self.sender.send(content)
     }
 
-    /// Sends `content` and the zero byte that ends it, in one write: for frames that are not text, and without a detour through a
-    /// `String`.
+    /// Sends `content` and the zero byte that ends it, in one write: for frames that are not text, and without a detour
+    /// through a `String`.
     ///
     /// # Errors
     /// Those of [`send`](Socket::send).
@@ -160,6 +165,12 @@ impl<P: Send + 'static> Socket<P> {
     /// received any more.
     pub fn listen(&mut self, listener: impl Listener<P> + 'static) {
         self.listener = Some(Arc::new(Mutex::new(listener)));
+    }
+
+    /// Waits until the socket is connected, for `timeout` at most: for who has a listener, and wants to send from
+    /// another thread. Whether it is connected. Without a listener somebody MUST take events meanwhile.
+    pub fn wait_connected(&self, timeout: Duration) -> bool {
+        self.sender.queue.wait_for_connect(Instant::now().checked_add(timeout))
     }
 
     /// Waits until the connection (and all reconnecting) has ended, for `timeout` at most: for who has a listener and
@@ -237,10 +248,16 @@ impl<P: Send + 'static> Socket<P> {
         self.options.queue_bytes_max = queue_bytes_max;
     }
 
-    /// Sets the host that an empty host stands for: in a player the one that the movie came from. `localhost` unless
-    /// set, which is what a player takes for a movie from a file.
+    /// Sets the host that an empty host stands for. Unless set it is the one that the SWF came from (see
+    /// [`set_permission`](Socket::set_permission)), and `localhost` for a SWF from a file and for none.
     pub fn set_default_host(&mut self, host: impl Into<String>) {
-        self.options.default_host = host.into();
+        self.options.default_host = Some(host.into());
+    }
+
+    /// Sets whose rules decide whether a connection may be made; nobody's unless set, as in AIR. A refusal is a
+    /// `SecurityError` (#2048), or an error of `connect` where the player refuses without asking anybody.
+    pub fn set_permission(&mut self, permission: Option<Permission>) {
+        self.options.permission = permission;
     }
 
     /// Sets whether and how a lost connection is made again; not at all unless set.
@@ -263,27 +280,32 @@ impl<P: Send + 'static> Drop for Socket<P> {
         let patience = Instant::now() + DROP_WAIT;
         let mut late = Vec::new();
         for running in self.threads.drain(..) {
-            if !running.join_by(patience) {
-                late.push(running);
-            }
+            late.extend(running.join_by(patience));
         }
         late.iter().for_each(|running| running.attempt.force());
         let patience = Instant::now() + DROP_WAIT;
         for running in late {
-            if !running.join_by(patience) {
-                log::warn!("a client socket was dropped while its listener was busy: its thread ends by itself");
+            if running.join_by(patience).is_some() {
+                log::warn!("a client socket was dropped while its thread was busy: the thread ends by itself");
             }
         }
     }
 }
 
 impl Running {
-    /// Waits until the thread has ended, or until `deadline`. Whether it has, or is the thread that waits.
-    fn join_by(&self, deadline: Instant) -> bool {
-        // A listener may own the last handle of its own socket; a thread cannot wait for itself.
-        let is_own = thread::current().id() == self.handle.thread().id();
+    /// Joins the thread, unless it has not ended by `deadline`: then it is given back. A thread does not wait for
+    /// itself (a listener may own the last handle of its own socket).
+    fn join_by(self, deadline: Instant) -> Option<Running> {
+        if thread::current().id() == self.handle.thread().id() {
+            return None;
+        }
         let left = deadline.saturating_duration_since(Instant::now());
-        is_own || matches!(self.done.recv_timeout(left), Err(RecvTimeoutError::Disconnected))
+        if !matches!(self.done.recv_timeout(left), Err(RecvTimeoutError::Disconnected)) {
+            return Some(self);
+        }
+        // A listener's panic was told on standard error already.
+        let _ = self.handle.join();
+        None
     }
 }
 

@@ -1,8 +1,7 @@
-//! Defines [`Worker`], the thread of a socket: makes the connection, reads it, tells what happened, tries again.
+//! Defines [`Worker`], the thread of a socket: asks, connects, reads, tells what happened, tries again.
 //!
 //! Knows: the order of events under every way of ending. Must not know: what a frame holds, who takes the events.
 
-use std::collections::HashSet;
 use std::convert::Infallible;
 use std::io;
 use std::sync::{Arc, Mutex, Weak};
@@ -10,12 +9,15 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
+use super::dial::{self, Dial};
+use super::error::player;
 use super::event::{Event, Listener, dispatch};
-use super::link::{Link, Source, Unreached, is_temporary, lookup};
+use super::link::{Link, Source, is_temporary};
 use super::options::Options;
 use super::queue::{Attempt, Queue, lock};
 use super::reconnect::Delays;
 use super::sender::{Greeting, Sender};
+use crate::policy::Verdict;
 
 /// A listener and its lock: it may be busy for an earlier attempt while a new one begins.
 pub(super) type SharedListener<P> = Arc<Mutex<dyn Listener<P>>>;
@@ -67,6 +69,14 @@ impl<P> Drop for Finish<'_, P> {
 /// The connection (or the attempt) was closed by the application: nothing more is to be told.
 struct Stopped;
 
+/// Why there is no connection.
+enum Unreached<P> {
+    /// The attempt is over.
+    Stopped,
+    /// What this tells.
+    Event(Event<P>),
+}
+
 /// How a connection, or one try at it, ended.
 struct Ended<P> {
     /// The event that tells it.
@@ -80,8 +90,8 @@ impl<P> Worker<P> {
     pub(super) fn run(self) {
         let _finish = Finish(&self);
         let mut delays = self.options.reconnect.as_ref().map(super::reconnect::Reconnect::delays_from_here);
-        let mut again = false;
-        while let Ok(Ended { event, held }) = self.connection(again) {
+        let (mut again, mut granted) = (false, false);
+        while let Ok(Ended { event, held }) = self.connection(again, &mut granted) {
             again |= held.is_some();
             // Who was refused for where it comes from will be refused again.
             let next = if matches!(event, Event::SecurityError { .. }) { None } else { next(&mut delays, held) };
@@ -99,12 +109,12 @@ impl<P> Worker<P> {
     }
 
     /// One connection, from the lookup of its name to its end.
-    fn connection(&self, again: bool) -> Result<Ended<P>, Stopped> {
+    fn connection(&self, again: bool, granted: &mut bool) -> Result<Ended<P>, Stopped> {
         let failed = |reason: String| Ok(Ended { event: Event::io_error(reason), held: None });
-        let link = match self.reach() {
+        let link = match self.reach(granted) {
             Ok(link) => link,
             Err(Unreached::Stopped) => return Err(Stopped),
-            Err(Unreached::Failed(reason)) => return failed(reason),
+            Err(Unreached::Event(event)) => return Ok(Ended { event, held: None }),
         };
         let lines = self.options.framing == super::Framing::Line;
         let source = match Source::new(Arc::clone(&link), lines, self.options.idle_max) {
@@ -126,28 +136,29 @@ impl<P> Worker<P> {
         Ok(Ended { event, held: Some(since.elapsed()) })
     }
 
-    /// Connects to the first address of the host that answers. Looking up and connecting share one timeout.
-    fn reach(&self) -> Result<Arc<Link>, Unreached> {
-        let deadline = Instant::now() + self.options.timeout;
-        let addresses = lookup(&self.host, self.port, self.options.timeout, &self.stopped)?;
-        let mut seen = HashSet::new();
-        let addresses: Vec<_> = addresses.into_iter().filter(|address| seen.insert(*address)).collect();
-        let mut reasons = Vec::new();
-        for (n, &address) in addresses.iter().enumerate() {
-            // An address that never answers must leave time for those after it.
-            let share = deadline.saturating_duration_since(Instant::now()) / (addresses.len() - n) as u32;
-            let made = Link::new(address, self.options.send_timeout, self.end_of_frame).and_then(|link| {
-                let link = Arc::new(link);
-                if self.attempt.set_link(&link) { link.connect(address, share).map(|()| Some(link)) } else { Ok(None) }
-            });
-            match made {
-                Ok(Some(link)) if !self.attempt.is_over() => return Ok(link),
-                _ if self.attempt.is_over() => return Err(Unreached::Stopped),
-                Ok(_) => return Err(Unreached::Stopped),
-                Err(error) => reasons.push(format!("{address}: {error}")),
+    /// Asks for permission, unless it was granted before in this attempt, and connects.
+    fn reach(&self, granted: &mut bool) -> Result<Arc<Link>, Unreached<P>> {
+        let (host, port) = (self.host.as_str(), self.port);
+        if let Some(permission) = self.options.permission.as_ref().filter(|_| !*granted) {
+            let decided = permission.decide_for(host, port, &self.attempt, &self.stopped);
+            if let Verdict::Refused(reason) = decided.map_err(|_| Unreached::Stopped)? {
+                let (id, text) = (player::SANDBOX_VIOLATION, permission.player_text(host, port));
+                return Err(Unreached::Event(Event::SecurityError { id, text, reason: reason.to_string() }));
             }
+            *granted = true;
         }
-        Err(Unreached::Failed(format!("could not connect to {}", reasons.join("; "))))
+        let dial = Dial {
+            attempt: &self.attempt,
+            stopped: &self.stopped,
+            send_timeout: self.options.send_timeout,
+            end_of_frame: self.end_of_frame,
+        };
+        dial.reach(host, port, self.options.timeout).map_err(|unreached| match unreached {
+            dial::Unreached::Stopped => Unreached::Stopped,
+            dial::Unreached::Refused(reason) | dial::Unreached::TimedOut(reason) | dial::Unreached::Failed(reason) => {
+                Unreached::Event(Event::io_error(reason))
+            }
+        })
     }
 
     /// Reads until the connection ends, and says how it ended.

@@ -122,6 +122,7 @@ impl Engine {
     /// Lets all connections go.
     pub(super) fn remove_all(&mut self) -> impl Iterator<Item = Box<Slot>> {
         self.connections = 0;
+        self.marks.clear();
         self.slots.drain(..).flatten()
     }
 

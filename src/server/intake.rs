@@ -17,8 +17,9 @@ pub(super) struct Intake {
     earlier: Vec<u8>,
     framing: Framing,
     frame_timeout: Option<Duration>,
-    /// When the frame began that has not ended yet.
-    begun: Option<Instant>,
+    /// How long the peer has been waited for to end the frame that it has begun; `None` between frames. Time in which
+    /// this server was busy, or paused on purpose, is not the peer's and does not count.
+    waited: Option<Duration>,
     /// Whether the socket has a read timeout set.
     timed: bool,
     /// Whether the last read filled the whole buffer: more is likely to wait.
@@ -41,12 +42,12 @@ impl Intake {
             earlier: Vec::new(),
             framing,
             frame_timeout,
-            begun: None,
+            waited: (!earlier.is_empty()).then_some(Duration::ZERO),
             timed: true,
             filled: false,
             first_end: None,
         };
-        intake.scan(&mut earlier, begun);
+        intake.scan(&mut earlier, begun.elapsed());
         intake.earlier = earlier;
         intake
     }
@@ -59,17 +60,18 @@ impl Intake {
     }
 
     /// Notes whether `bytes` leave a frame open, and turns newlines into zero bytes where they end a frame.
-    fn scan(&mut self, bytes: &mut [u8], now: Instant) {
+    /// They took `waited` to come.
+    fn scan(&mut self, bytes: &mut [u8], waited: Duration) {
         let line = self.framing == Framing::Line;
         let is_end = |byte: &u8| *byte == NUL || line && *byte == b'\n';
         if self.first_end.is_none() {
             self.first_end = bytes.iter().copied().find(|byte| is_end(byte));
         }
         match bytes.iter().rposition(is_end) {
-            Some(end) if end + 1 == bytes.len() => self.begun = None,
-            Some(_) => self.begun = Some(now),
-            None if self.begun.is_none() && !bytes.is_empty() => self.begun = Some(now),
-            None => {}
+            Some(end) if end + 1 == bytes.len() => self.waited = None,
+            Some(_) => self.waited = Some(Duration::ZERO),
+            None if bytes.is_empty() => {}
+            None => self.waited = Some(self.waited.map_or(Duration::ZERO, |before| before + waited)),
         }
         if line {
             bytes.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = NUL);
@@ -78,9 +80,9 @@ impl Intake {
 
     /// Sets the time that the next read may wait: for the frame that has begun, or for ever.
     fn arm(&mut self) -> io::Result<()> {
-        match (self.begun, self.frame_timeout) {
-            (Some(begun), Some(frame_timeout)) => {
-                let left = frame_timeout.saturating_sub(begun.elapsed());
+        match (self.waited, self.frame_timeout) {
+            (Some(waited), Some(frame_timeout)) => {
+                let left = frame_timeout.saturating_sub(waited);
                 if left.is_zero() {
                     return Err(ErrorKind::TimedOut.into());
                 }
@@ -104,6 +106,9 @@ impl Read for Intake {
             let count = self.earlier.len().min(out.len());
             out[..count].copy_from_slice(&self.earlier[..count]);
             self.earlier.drain(..count);
+            if self.earlier.is_empty() {
+                self.earlier = Vec::new();
+            }
             return Ok(count);
         }
         loop {
@@ -111,14 +116,17 @@ impl Read for Intake {
                 return Ok(0);
             }
             self.arm()?;
+            let asked = Instant::now();
             match self.link.read(out) {
                 Ok(count) => {
                     self.filled = count == out.len();
                     self.link.touch();
-                    self.scan(&mut out[..count], Instant::now());
+                    self.scan(&mut out[..count], asked.elapsed());
                     return Ok(count);
                 }
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                    self.waited = self.waited.map(|before| before + asked.elapsed());
+                }
                 Err(error) => return Err(error),
             }
         }

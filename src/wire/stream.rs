@@ -1,7 +1,8 @@
 //! Defines [`StreamScanner`], which cuts an endless document (one root, many elements, no zero bytes) into elements.
 //!
 //! Knows: where tags, comments, sections and declarations begin and end, in pieces cut anywhere; the limit on what is
-//! not complete; how XMPP starts a stream anew. Must not know: whether an element is well-formed (parsing says), sockets.
+//! not complete; how XMPP starts a stream anew.
+//! Must not know: whether an element is well-formed (parsing says), sockets.
 
 use std::fmt;
 use std::io::{self, BufRead};

@@ -174,3 +174,26 @@ fn it_is_known_whether_something_is_unfinished() {
     scan(&mut scanner, b"</s><a", &mut Vec::new());
     assert!(scanner.is_between_elements(), "nothing counts after the end");
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_bytes_give_the_same_events_however_they_are_cut(
+        pieces in proptest::collection::vec("[<>/!?a:= '\"\u{e9}\\-\\[\\]\u{0}]{0,6}|<s>|</s>|<a>|</a>|<!--|-->|<!\\[CDATA\\[|\\]\\]>|<\\?xml|\\?>", 0..12),
+        max in 0_usize..40,
+        discard in proptest::bool::ANY,
+    ) {
+        let overflow = if discard { Overflow::Discard } else { Overflow::Close };
+        let whole = format!("<s>{}", pieces.concat());
+        let mut expected = Vec::new();
+        scan(&mut StreamScanner::new(max, overflow), whole.as_bytes(), &mut expected);
+        let mut scanner = StreamScanner::new(max, overflow);
+        let mut events: Vec<String> = Vec::new();
+        for byte in whole.as_bytes() {
+            if !events.last().is_some_and(|event| event.starts_with("error")) {
+                scan(&mut scanner, &[*byte], &mut events);
+                proptest::prop_assert!(scanner.item.len() <= max);
+            }
+        }
+        proptest::prop_assert_eq!(events, expected);
+    }
+}

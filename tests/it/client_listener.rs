@@ -108,6 +108,7 @@ fn a_listener_that_panics_ends_its_connection_and_leaves_the_socket_usable() {
         socket.connect("127.0.0.1", server.port()).unwrap();
         assert_told(&told, &["connect connected", "data \"panic\" connected"]);
         assert!(socket.wait_timeout(WAIT));
+        assert!(!socket.connected() && socket.send("x").unwrap_err().id() == Some(2002));
         server.join();
     }
 }

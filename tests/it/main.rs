@@ -7,10 +7,14 @@ mod framing;
 
 // The client classes, against scripted servers.
 mod client;
+mod client_as2;
 mod client_endings;
+mod client_example;
 mod client_hostile;
 mod client_listener;
+mod client_permission;
 mod client_reconnect;
+mod client_streams;
 mod scripted;
 
 // The server over loopback.
@@ -18,16 +22,25 @@ mod announce;
 mod closing;
 mod harness;
 mod http;
+mod limits;
 mod server;
 mod shutdown;
-
-// What a connection costs, against the program.
-#[cfg(feature = "cli")]
-mod memory;
 
 // What people say to a chat and what they get, as plays.
 #[cfg(feature = "chat")]
 mod conversations;
 
-// The source text itself: who may name whom.
+// The program.
+#[cfg(feature = "cli")]
+mod cli_clients;
+#[cfg(feature = "cli")]
+mod cli_serve;
+#[cfg(feature = "cli")]
+mod cli_terminal;
+#[cfg(feature = "cli")]
+mod cli_usage;
+#[cfg(feature = "cli")]
+mod memory;
+
+// The order of the house: layers, features, lengths.
 mod tidy;

@@ -81,8 +81,8 @@ impl Refusing {
 
 /// A port that neither accepts nor refuses: its queue of connections is full, so the system ignores more.
 pub(crate) struct Mute {
-    _listener: Socket,
-    _queue: Vec<TcpStream>,
+    listener: Socket,
+    queue: Vec<TcpStream>,
     port: u16,
 }
 
@@ -97,11 +97,24 @@ impl Mute {
         while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(100)) {
             queue.push(stream);
         }
-        Mute { _listener: listener, _queue: queue, port: address.port() }
+        Mute { listener, queue, port: address.port() }
     }
 
     pub(crate) fn port(&self) -> u32 {
         self.port.into()
+    }
+
+    /// Takes the connections off the queue, until the next one (which tries again about every second) is there.
+    pub(crate) fn accept(self) -> Peer {
+        self.listener.set_read_timeout(Some(WAIT)).unwrap();
+        let listener = Listener(self.listener.into());
+        let own: Vec<_> = self.queue.iter().map(|stream| stream.local_addr().unwrap()).collect();
+        loop {
+            let peer = listener.accept();
+            if !own.contains(&peer.0.get_ref().peer_addr().unwrap()) {
+                return peer;
+            }
+        }
     }
 }
 

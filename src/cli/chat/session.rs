@@ -167,7 +167,7 @@ impl Session {
                 let command = format!("/{command}");
                 let nearest = nearest(&command, known);
                 vec![Step::Fault(format!(
-                    "!! there is no command {command}; the nearest one is {nearest}, and /help lists all"
+                    "there is no command {command}; the nearest one is {nearest}, and /help lists all"
                 ))]
             }
         }
@@ -402,7 +402,7 @@ impl Session {
         if answered && (!self.logged_in || !self.for_person && self.rooms.is_empty()) {
             return vec![Step::Fail(text)];
         }
-        vec![Step::Fault(format!("!! {text}"))]
+        vec![Step::Fault(text)]
     }
 }
 
@@ -429,11 +429,15 @@ fn same(a: &str, b: &str) -> bool {
 }
 
 fn nowhere() -> Vec<Step> {
-    vec![Step::Fault("!! you are in no room; /join ROOM enters one".to_owned())]
+    vec![Step::Fault("you are in no room; /join ROOM enters one".to_owned())]
 }
 
 /// A command without what it needs.
 fn wrong(command: &str) -> Vec<Step> {
     let usage = HELP.iter().map(|(usage, _)| *usage).find(|usage| usage.split(' ').next() == Some(command));
-    vec![Step::Fault(format!("!! something is missing: {}", usage.unwrap_or(command)))]
+    vec![Step::Fault(format!("something is missing: {}", usage.unwrap_or(command)))]
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

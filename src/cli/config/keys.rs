@@ -243,30 +243,27 @@ fn check_limit(key: &str, value: Value) -> Result<Value, Fault> {
     let mut limits = Limits::default();
     let example = limits.entries().find(|(known, _)| *known == name).map_or(0, |(_, value)| value);
     let Value::Number(number) = value else {
-        let expected = format!("a whole number of {unit}, such as {example}, without quotes and unit");
+        let expected = format!("a whole number{unit}, such as {example}, without quotes and unit");
         return Err(Fault::Expected(expected, describe(&value)));
     };
-    let most = if unit == "seconds" { SECONDS_MAX } else { COUNT_MAX };
+    let most = if unit == " of seconds" { SECONDS_MAX } else { COUNT_MAX };
     if !(0..=most).contains(&number) {
-        return Err(Fault::Expected(
-            format!("a number of {unit} from 0 to {most}, such as {example}"),
-            number.to_string(),
-        ));
+        return Err(Fault::Expected(format!("a number{unit} from 0 to {most}, such as {example}"), number.to_string()));
     }
     limits.set(name, number.unsigned_abs()).map_err(|error| Fault::Says(error.to_string()))?;
     Ok(Value::Number(number))
 }
 
-/// What a limit counts: the last words of its name.
+/// What a limit counts, as words behind "a number": its name ends in it.
 fn unit_of(limit: &str) -> &'static str {
     if limit.contains("_per_second_") {
-        "frames a second"
+        " of frames a second"
     } else if limit.contains("seconds") {
-        "seconds"
+        " of seconds"
     } else if limit.contains("bytes") {
-        "bytes"
+        " of bytes"
     } else {
-        "pieces"
+        ""
     }
 }
 

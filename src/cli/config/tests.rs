@@ -127,7 +127,7 @@ fn each_mistake_in_a_file_is_told_with_its_line() {
             "`policy_listen` takes an address such as `127.0.0.1:1024`, host and port, not the string \"843\"",
         ),
         ("public_port = 65536", "x.toml:1: `public_port` takes a port from 0 to 65535, not the number 65536"),
-        ("public_name = \"*.example.com\"", "`public_name` is a name such as `chat.example.com`, without wildcard"),
+        ("public_name = \"*.example.com\"", "`public_name` takes a name such as `chat.example.com`, without wildcard"),
         (
             "allow_domain = [\"http://a.example\"]",
             "`allow_domain`: \"http://a.example\" is no domain: leave out the scheme",
@@ -143,7 +143,7 @@ fn each_mistake_in_a_file_is_told_with_its_line() {
             "`limits.frame_bytes_max` takes a number of bytes from 0 to 1099511627776, such as 65536, not -1",
         ),
         ("[limits]\nidle_seconds_max = 1000000001", "seconds from 0 to 1000000000"),
-        ("[limits]\nrooms_max = 1.0", "`limits.rooms_max` is a whole number of pieces, such as 1000"),
+        ("[limits]\nrooms_max = 1.0", "`limits.rooms_max` takes a whole number, such as 1000"),
         ("[limits]\nnodes_max = 0", "x.toml:2: `limits.nodes_max`: `nodes_max` may not be 0: it protects"),
         (
             "[limits]\noutbox_bytes_max = 65535",
