@@ -20,6 +20,7 @@ mod scripted;
 // The server over loopback.
 mod announce;
 mod closing;
+mod descriptors;
 mod harness;
 mod http;
 mod limits;
@@ -41,6 +42,8 @@ mod cli_terminal;
 mod cli_usage;
 #[cfg(feature = "cli")]
 mod memory;
+#[cfg(feature = "cli")]
+mod program;
 
 // The order of the house: layers, features, lengths.
 mod tidy;
