@@ -20,6 +20,7 @@ mod scripted;
 // The server over loopback.
 mod announce;
 mod closing;
+mod descriptors;
 mod harness;
 mod http;
 mod limits;
