@@ -31,7 +31,7 @@ mod shutdown;
 #[cfg(feature = "chat")]
 mod conversations;
 
-// The program, from outside.
+// The program.
 #[cfg(feature = "cli")]
 mod cli_clients;
 #[cfg(feature = "cli")]
