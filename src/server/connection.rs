@@ -20,13 +20,13 @@ use super::intake::Intake;
 use super::link::Link;
 use super::listener::{Flood, Frames, Framing, ListenerSettings};
 use super::outbox::{Envelope, Outbox};
+use super::parting::{LINGER, linger, send_frame};
 use super::refusal;
-use super::seats::NoSeat;
 use super::service::{CloseReason, ConnectionId, Message, Peer};
 use super::shutdown::Shared;
 use super::sniff::{REQUEST_LINE_BYTES_MAX, Speaks, speaks};
 use crate::policy::is_request;
-use crate::wire::{Document, Element, Frame, FrameError, FrameReader, Limits, ParseError, write_frame};
+use crate::wire::{Document, Frame, FrameError, FrameReader, Limits, ParseError};
 
 /// Bytes of the buffer that a connection begins with: most clients say little. A buffer that was filled by one read
 /// becomes four times as large.
@@ -37,12 +37,6 @@ const FIRST_BYTES: usize = 64;
 
 /// Bytes of the buffer of a connection that always has more to say.
 const BUSY_BUFFER_BYTES: usize = 16 * 1_024;
-
-/// How long a peer has to take what this thread writes, and to close after it was told why.
-pub(super) const LINGER: Duration = Duration::from_secs(2);
-
-/// How long a refused connection has to show what it speaks before it is told in XML.
-const REFUSED_SNIFF: Duration = Duration::from_millis(250);
 
 /// The longest that this thread sleeps before it looks whether it must end.
 const NAP: Duration = Duration::from_millis(50);
@@ -70,31 +64,9 @@ pub(super) struct Connection {
 /// A thread's stack takes memory by the page. What a client's thread needs while it waits and while it parses an
 /// ordinary document fits into the two pages that it touches anyway, beside the system's own data: connections travel
 /// in a box, and what is rarely done stays in functions of its own.
-pub(super) fn run(mut connection: Box<Connection>) {
+pub(super) fn run(connection: &mut Connection) {
     let reason = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| connection.converse()));
     connection.part(reason.unwrap_or_else(|_| Box::new(CloseReason::Panicked)));
-}
-
-/// Tells a connection that gets no seat why, in what it speaks.
-pub(super) fn refuse(settings: &ListenerSettings, link: &Link, no_seat: NoSeat) {
-    let mut first = [0; 256];
-    let _ = link.set_read_timeout(Some(REFUSED_SNIFF));
-    let length = link.read(&mut first).unwrap_or(0);
-    match speaks(&first[..length]) {
-        Some(Speaks::Tls) => return,
-        Some(Speaks::Http) => {
-            let _ = link.send_all(&refusal::http_unavailable(no_seat.text()), LINGER);
-        }
-        Some(Speaks::Frames) | None if settings.frames == Frames::Xml && !settings.policy_only => {
-            let error = Element::new("error").attribute("code", no_seat.code()).text(no_seat.text());
-            let mut bytes = Vec::new();
-            write_frame(&error, &mut bytes);
-            let _ = link.send_all(&bytes, LINGER);
-        }
-        _ => return,
-    }
-    link.finish();
-    linger(link);
 }
 
 impl Connection {
@@ -123,10 +95,7 @@ impl Connection {
         match self.sniff(&mut first) {
             Ok((Speaks::Frames, begun)) => self.read_frames(first, begun),
             Ok((Speaks::Http, _)) => self.answer_http(&first),
-            Ok((Speaks::Tls, _)) => {
-                info!("{} from {} sent a TLS handshake to a plain port: closed", self.id, self.peer.address);
-                Box::new(CloseReason::NotXmlSocket("a TLS handshake"))
-            }
+            Ok((Speaks::Tls, _)) => Box::new(CloseReason::NotXmlSocket("a TLS handshake")),
             Err(reason) => reason,
         }
     }
@@ -365,10 +334,7 @@ impl Connection {
         if self.outbox.is_some() {
             self.tell(Event::Reply { id: self.id, frame, then_close: Some(CloseReason::PolicyServed) });
         } else {
-            self.shared.observer.frame_out(self.id, frame.bytes());
-            let mut bytes = Vec::new();
-            write_frame(&frame, &mut bytes);
-            let _ = self.link.send_all(&bytes, LINGER);
+            self.say(&frame);
         }
         Box::new(CloseReason::PolicyServed)
     }
@@ -385,7 +351,6 @@ impl Connection {
             }
             self.outbox = None;
         }
-        debug!("{} from {} sent an HTTP request", self.id, self.peer.address);
         let _ = self.link.send_all(refusal::http(first), LINGER);
         Box::new(REASON)
     }
@@ -406,22 +371,29 @@ impl Connection {
                 self.tell(Event::Closed { id: self.id, reason: Box::new(CloseReason::ByPeer), ended: true });
             }
         } else {
-            if !by_peer {
-                debug!("{} from {} closed: {reason}", self.id, self.peer.address);
+            if !by_peer && *reason != CloseReason::PolicyServed {
+                info!("{} from {} closed: {reason}", self.id, self.peer.address);
             }
             if self.settings.frames == Frames::Xml
                 && !self.settings.policy_only
                 && let Some(farewell) = reason.farewell()
             {
-                let mut bytes = Vec::new();
-                write_frame(&farewell, &mut bytes);
-                let _ = self.link.send_all(&bytes, LINGER);
+                self.say(&farewell.to_frame());
             }
             self.link.finish();
             if !ended {
                 linger(&self.link);
             }
         }
+    }
+
+    /// Writes a frame to a client that the application does not know.
+    #[inline(never)]
+    fn say(&self, frame: &Frame) {
+        if self.shared.wants_frames_out {
+            self.shared.observer.frame_out(self.id, frame.bytes());
+        }
+        send_frame(&self.link, frame);
     }
 
     fn tell(&self, event: Event) {
@@ -463,25 +435,6 @@ fn read_failed(error: FrameError, partial: &[u8], nodes_max: u32) -> Box<CloseRe
         }
         FrameError::Io(error) => CloseReason::Lost(error.to_string()),
     })
-}
-
-/// Reads and drops what a peer that was told to go still sends, for a short time.
-#[inline(never)]
-fn linger(link: &Link) {
-    let deadline = Instant::now() + LINGER;
-    let mut scrap = [0; 512];
-    while !link.is_dead() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() || link.set_read_timeout(Some(left)).is_err() {
-            return;
-        }
-        match link.read(&mut scrap) {
-            Ok(0) => return,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(_) => return,
-            Ok(_) => {}
-        }
-    }
 }
 
 #[cfg(test)]
