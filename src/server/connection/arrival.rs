@@ -15,53 +15,23 @@ use super::super::envelope::Envelope;
 use super::super::event::Event;
 use super::super::http::{Answer, Decoder, Visitor};
 use super::super::intake::Intake;
-use super::super::link::Link;
-use super::super::listener::{Frames, Framing, ListenerSettings};
+use super::super::listener::Framing;
+use super::super::parting::{LINGER, refuse};
 use super::super::proxy::{self, NotProxied};
 use super::super::refusal;
-use super::super::seats::NoSeat;
 use super::super::service::{CloseReason, Transport};
 use super::super::sniff::{REQUEST_LINE_BYTES_MAX, Speaks, speaks};
 use super::super::upgraded::Upgraded;
-use super::{Connection, LINGER, Reading, linger};
-use crate::wire::{Element, write_frame};
+use super::{Connection, Reading};
 
 /// Bytes read at a time until it is known what a connection speaks: enough for that, and little for who is silent.
 const FIRST_BYTES: usize = 64;
-
-/// How long a refused connection has to show what it speaks before it is told in XML.
-const REFUSED_SNIFF: Duration = Duration::from_millis(250);
 
 /// The deadline of a policy port, where silence is not a listener's patience.
 const POLICY_PORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a proxy has to say for whom it speaks.
 const PROXY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Tells a connection that gets no seat why, in what it speaks. `first` is what has been read of it.
-pub(in super::super) fn refuse(settings: &ListenerSettings, link: &Link, no_seat: NoSeat, mut first: Vec<u8>) {
-    if first.is_empty() {
-        first.resize(256, 0);
-        let _ = link.set_read_timeout(Some(REFUSED_SNIFF));
-        let length = link.read(&mut first).unwrap_or(0);
-        first.truncate(length);
-    }
-    match speaks(&first) {
-        Some(Speaks::Tls) => return,
-        Some(Speaks::Http) => {
-            let _ = link.send_all(&refusal::http_unavailable(no_seat.text()), LINGER);
-        }
-        Some(Speaks::Frames) | None if settings.frames == Frames::Xml && !settings.policy_only => {
-            let error = Element::new("error").attribute("code", no_seat.code()).text(no_seat.text());
-            let mut bytes = Vec::new();
-            write_frame(&error, &mut bytes);
-            let _ = link.send_all(&bytes, LINGER);
-        }
-        _ => return,
-    }
-    link.finish();
-    linger(link);
-}
 
 impl Connection {
     /// Reads into `first` until it is clear what the peer speaks, and since when.
@@ -75,6 +45,8 @@ impl Connection {
             match speaks(first) {
                 Some(what) => return Ok((what, begun)),
                 None if ended => return Ok((Speaks::Frames, begun)),
+                // Whatever it would have been: no zero byte came, and the frame is too long already.
+                None if first.len() as u64 > self.limits.frame_bytes_max => return Ok((Speaks::Frames, begun)),
                 None => {}
             }
             let left = timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
