@@ -59,7 +59,7 @@ fn pages(stage: &mut Stage<Chat>, id: ConnectionId, request: &str, name: &str) -
 #[test]
 fn a_full_room_is_listed_in_pages_and_a_join_costs_the_others_one_frame() {
     let mut stage = chat(&[]);
-    let people: Vec<_> = (0..450).map(|n| person(&mut stage, &format!("p{n:03}"))).collect();
+    let people: Vec<_> = (0..250).map(|n| person(&mut stage, &format!("p{n:03}"))).collect();
     for (n, id) in people.iter().enumerate() {
         let got = ask(&mut stage, *id, "<join room='hall'/>");
         assert_eq!(got.len(), 1, "nothing but the room is told");
@@ -69,19 +69,19 @@ fn a_full_room_is_listed_in_pages_and_a_join_costs_the_others_one_frame() {
     }
     for (n, id) in people.iter().enumerate() {
         let expected: Vec<String> =
-            (n + 1..450).map(|later| format!("<joined room=\"hall\" nick=\"p{later:03}\"/>")).collect();
+            (n + 1..250).map(|later| format!("<joined room=\"hall\" nick=\"p{later:03}\"/>")).collect();
         let got = stage.hear(*id);
         assert_eq!(got, expected, "p{n:03} hears of each later one once, and nothing else");
     }
     let pages = pages(&mut stage, people[7], "users room='hall'", "nick");
-    assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [200, 200, 50]);
-    assert_eq!(pages.concat(), (0..450).map(|n| format!("p{n:03}")).collect::<Vec<_>>());
+    assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [200, 50]);
+    assert_eq!(pages.concat(), (0..250).map(|n| format!("p{n:03}")).collect::<Vec<_>>());
 }
 
 #[test]
-fn a_message_reaches_each_of_a_thousand_once() {
+fn a_message_reaches_each_of_a_crowd_once() {
     let mut stage = chat(&[]);
-    let people: Vec<_> = (0..1000).map(|n| person(&mut stage, &format!("p{n}"))).collect();
+    let people: Vec<_> = (0..300).map(|n| person(&mut stage, &format!("p{n}"))).collect();
     people.iter().for_each(|id| stage.say(*id, "<join room='hall'/>"));
     people.iter().for_each(|id| drop(stage.hear(*id)));
     stage.say(people[0], "<message room='hall' id='1'>all</message>");
@@ -162,7 +162,7 @@ fn no_frame_is_longer_than_the_server_may_send() {
     assert_eq!(document(&ask(&mut stage, ann, &format!("<join room='{name}'/>"))[0]).attribute("name"), Some(&*name));
     // The longest content that is taken: the answer that tells it again is still within the bound.
     let frame = |bytes: usize| format!("<message room='{room}' id='1'>{}</message>", "x".repeat(bytes));
-    let (mut taken, mut refused) = (0, SENT_FRAME_BYTES_MAX);
+    let (mut taken, mut refused) = (SENT_FRAME_BYTES_MAX - (8 << 10), SENT_FRAME_BYTES_MAX);
     while refused - taken > 1 {
         let bytes = taken.midpoint(refused);
         match ask(&mut stage, ann, &frame(bytes)).last() {
@@ -173,8 +173,7 @@ fn no_frame_is_longer_than_the_server_may_send() {
             }
         }
     }
-    assert!(taken > SENT_FRAME_BYTES_MAX - (8 << 10), "{taken} bytes are taken");
-    stage.say(ann, &frame(taken));
+    assert!(ask(&mut stage, ann, &frame(taken))[1].starts_with("<ok "), "{taken} bytes are not taken");
     let id = "&quot;".repeat(256);
     let answer = ask(&mut stage, ann, &format!("<history room='{room}' limit='1' id='{id}'/>"));
     assert!((taken..=SENT_FRAME_BYTES_MAX).contains(&answer[0].len()), "{} bytes", answer[0].len());
