@@ -27,12 +27,15 @@ mod closing;
 mod harness;
 mod http;
 mod limits;
+mod proxy;
 mod server;
 mod shutdown;
 
 // The edges.
 #[cfg(any(feature = "web", feature = "websocket"))]
 mod http_client;
+#[cfg(feature = "web")]
+mod web;
 #[cfg(feature = "websocket")]
 mod websocket;
 #[cfg(feature = "websocket")]
