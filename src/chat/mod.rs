@@ -55,6 +55,10 @@ mod error;
 // Every element that the chat says.
 mod vocabulary;
 
+// Random walks through all of it.
+#[cfg(test)]
+mod walk;
+
 use std::any::Any;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -238,9 +242,7 @@ mod tests {
         stage.say(ann, r#"<login nick="ann"/>"#);
         stage.say(ann, r#"<join room="a"/>"#);
         stage.hear(ann);
-        let mut limits = Limits::default();
-        limits.rooms_per_user_max = 1;
-        stage.post(limits);
+        stage.post(Limits { rooms_per_user_max: 1, ..Limits::default() });
         stage.post("anything else is ignored");
         stage.say(ann, r#"<join room="b" id="1"/>"#);
         let heard = stage.hear(ann);

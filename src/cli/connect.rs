@@ -91,14 +91,14 @@ fn send_lines(mut input: impl BufRead, mut stream: &TcpStream, framing: ConnectF
     }
 }
 
-/// Prints each frame as a line, until the server closes.
+/// Prints each frame as a line, until the server closes or nobody reads any more.
 fn show_frames(stream: TcpStream, framing: ConnectFraming, came: &Sender<()>) -> io::Result<()> {
     let input = Lines { stream, framing };
     let mut frames = FrameReader::new(BufReader::new(input), CLIENT_FRAME_BYTES_MAX);
     loop {
         match frames.read() {
-            Ok(Some(frame)) => print(&shown(&frame, framing)),
-            Ok(None) => return Ok(()),
+            Ok(Some(frame)) if print(&shown(&frame, framing)) => {}
+            Ok(_) => return Ok(()),
             Err(FrameError::Io(error)) if error.kind() == ErrorKind::Interrupted => continue,
             Err(FrameError::Io(error)) => return Err(error),
             Err(error) => return Err(io::Error::other(error.to_string())),

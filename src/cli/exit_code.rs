@@ -46,11 +46,11 @@ impl From<ExitCode> for std::process::ExitCode {
 
 /// Why the program ends otherwise than well: a code for scripts, one sentence for the person.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub(super) struct Failure {
     /// The exit code.
-    pub code: ExitCode,
+    pub(super) code: ExitCode,
     /// What happened and what to do about it.
-    pub sentence: String,
+    pub(super) sentence: String,
 }
 
 impl Failure {

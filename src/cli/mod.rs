@@ -54,7 +54,8 @@ use std::io::Write;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-pub use exit_code::{ExitCode, Failure};
+pub use exit_code::ExitCode;
+use exit_code::Failure;
 use options::{Command, Options, PolicyCommand};
 
 /// Does what `arguments` say, the program's own name first. What went wrong is said on stderr, in one sentence.
@@ -104,10 +105,11 @@ fn say(sentence: &str) {
     let _ = writeln!(std::io::stderr(), "xmlsocket: {sentence}");
 }
 
-/// Prints one line of what was asked for, on stdout, at once. A reader that has gone (`| head -1`) is no failure.
-fn print(line: &str) {
+/// Prints one line of what was asked for, on stdout, at once. Whether somebody still reads: a reader that has gone
+/// (`| head -1`) is no failure, but there is no use in going on for it.
+fn print(line: &str) -> bool {
     let mut stdout = std::io::stdout().lock();
-    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+    writeln!(stdout, "{line}").and_then(|()| stdout.flush()).is_ok()
 }
 
 /// Logs go to stderr; `RUST_LOG` says which.

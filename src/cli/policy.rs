@@ -27,7 +27,7 @@ pub(super) fn fetch(host: &str, port: u16, timeout_seconds: u64) -> Result<ExitC
     let text = String::from_utf8_lossy(&answer.bytes);
     let is_policy = PolicyFile::parse(&text);
     if let Ok((_, warnings)) = &is_policy {
-        text.trim().lines().for_each(|line| print(&printable(line)));
+        text.trim().lines().all(|line| print(&printable(line)));
         warnings.iter().for_each(|warning| say(&printable(&warning.to_string())));
     }
     match (is_policy, answer.end) {

@@ -39,7 +39,8 @@ pub(super) fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
     let trace = start_trace(&config)?;
     let server = start(&config, bound, trace.clone())?;
     watch_signals(options, config, grants, server.handle())?;
-    lines.iter().for_each(|line| print(line));
+    // Nobody needs to read them.
+    lines.iter().all(|line| print(line));
     let ended = server.wait();
     if let Some(trace) = trace {
         trace.finish();
@@ -258,5 +259,31 @@ fn raise_open_files(limits: &Limits) {
         log::warn!(
             "limits.connections_max is {wanted}, but the system allows {possible} (`ulimit -Hn`, vm.max_map_count)"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn what_keeps_a_port_from_being_bound_is_said_with_the_ways_out() {
+        let bind = |address: &str, kind: ErrorKind| {
+            let error = StartError::Bind { address: address.parse().unwrap(), error: io::Error::from(kind) };
+            let failure = refusal(address, &error);
+            assert_eq!(failure.code, ExitCode::Failed);
+            failure.sentence
+        };
+        let denied = bind("0.0.0.0:843", ErrorKind::PermissionDenied);
+        for way in ["0.0.0.0:843", "socket activation", "setcap cap_net_bind_service", "redirect"] {
+            assert!(denied.contains(way), "{denied}");
+        }
+        assert!(!bind("0.0.0.0:8430", ErrorKind::PermissionDenied).contains("setcap"));
+        assert!(bind("[::1]:1024", ErrorKind::AddrInUse).contains("[::1]:1024: the address is taken"));
+        assert!(bind("192.0.2.1:1024", ErrorKind::AddrNotAvailable).contains("no such address"));
+        let unknown = StartError::Address(io::Error::other("name unknown"));
+        assert_eq!(refusal("nowhere.invalid:1", &unknown).sentence, "cannot listen on nowhere.invalid:1: name unknown");
     }
 }

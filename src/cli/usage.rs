@@ -18,7 +18,10 @@ pub(super) fn failure(error: &clap::Error, arguments: &[String]) -> Failure {
         ErrorKind::UnknownArgument if argument.starts_with('-') => command.unknown_option(&argument),
         ErrorKind::UnknownArgument => format!("`{argument}` is one argument too many"),
         ErrorKind::InvalidSubcommand => command.unknown_subcommand(&context(ContextKind::InvalidSubcommand)),
-        ErrorKind::MissingRequiredArgument => format!("{} is missing", argument.replace(", ", " and ")),
+        ErrorKind::MissingRequiredArgument if argument.contains(", ") => {
+            format!("{} are missing", argument.replace(", ", " and "))
+        }
+        ErrorKind::MissingRequiredArgument => format!("{argument} is missing"),
         ErrorKind::ArgumentConflict => format!("`{}` is given twice", name_of(&argument)),
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
             let value = context(ContextKind::InvalidValue);

@@ -1,15 +1,6 @@
 //! Everything that needs a socket, a thread or a process: one binary, so that it links once.
 
 // The client classes, against scripted servers.
-// Frames cut out of streams, in every piece they can arrive in.
-mod framing;
-
-// What is a document, and what is not.
-mod documents;
-
-// What the most expensive frames cost.
-mod costs;
-
 mod client;
 mod client_as2;
 mod client_endings;
@@ -24,6 +15,7 @@ mod scripted;
 // The server over loopback.
 mod announce;
 mod closing;
+mod descriptors;
 mod harness;
 mod http;
 mod limits;
@@ -47,7 +39,17 @@ mod conversations;
 
 // The program.
 #[cfg(feature = "cli")]
+mod cli_clients;
+#[cfg(feature = "cli")]
+mod cli_serve;
+#[cfg(feature = "cli")]
+mod cli_terminal;
+#[cfg(feature = "cli")]
+mod cli_usage;
+#[cfg(feature = "cli")]
 mod memory;
+#[cfg(feature = "cli")]
+mod program;
 
 // The order of the house: layers, features, lengths.
 mod tidy;

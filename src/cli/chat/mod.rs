@@ -62,6 +62,7 @@ pub(super) fn run(options: &ChatOptions) -> Result<ExitCode, Failure> {
         for_person,
         asked: Instant::now(),
         faults: 0,
+        ended: false,
     };
     talk.run(&events)
 }
@@ -91,6 +92,8 @@ struct Talk {
     asked: Instant,
     /// What a script got wrong, or was refused.
     faults: u32,
+    /// Whether the input has ended, or nobody looks at the output any more.
+    ended: bool,
 }
 
 /// What is waited for next.
@@ -107,14 +110,13 @@ impl Talk {
     fn run(&mut self, events: &Receiver<Event>) -> Result<ExitCode, Failure> {
         let steps = self.session.begin();
         self.take(steps)?;
-        let mut ended = false;
         loop {
-            let next = self.next(ended);
+            let next = self.next();
             let (lines, deadline) = match &next {
                 Next::Line => (self.screen.lines(self.session.prompt()), never()),
                 Next::Time(time) => (never(), at(*time)),
                 // A person may type while an answer is awaited.
-                Next::Answer(time) if self.for_person && !ended && self.session.is_there() => {
+                Next::Answer(time) if self.for_person && !self.ended && self.session.is_there() => {
                     (self.screen.waiting_lines(), at(*time))
                 }
                 Next::Answer(time) => (never(), at(*time)),
@@ -136,13 +138,13 @@ impl Talk {
                         self.take(steps)?;
                     }
                     Ok(Input::Failed(error)) => return Err(Failure::run_time(format!("cannot read the input: {error}"))),
-                    Ok(Input::End) | Err(_) => ended = true,
+                    Ok(Input::End) | Err(_) => self.ended = true,
                 },
                 recv(deadline) -> _ => if matches!(next, Next::Answer(_)) {
                     self.on_silence()?;
                 },
             }
-            if ended && !self.session.is_leaving() && self.session.is_idle() {
+            if self.ended && !self.session.is_leaving() && self.session.is_idle() {
                 let steps = self.session.leave();
                 self.take(steps)?;
             }
@@ -150,10 +152,10 @@ impl Talk {
     }
 
     /// What is to be waited for, beside events.
-    fn next(&self, ended: bool) -> Next {
+    fn next(&self) -> Next {
         if self.session.is_leaving() {
             Next::Answer(self.asked + FAREWELL_MAX)
-        } else if ended || !self.session.is_idle() {
+        } else if self.ended || !self.session.is_idle() {
             Next::Answer(self.asked + ANSWER_MAX)
         } else if self.for_person {
             Next::Line
@@ -171,8 +173,8 @@ impl Talk {
                     // When the connection is gone, the event that says so is on its way.
                     let _ = self.sender.send_encoded(&element);
                 }
-                Step::Show(text) => self.screen.show(&text),
-                Step::Fault(text) if self.for_person => self.screen.show(&format!("!! {text}")),
+                Step::Show(text) => self.ended |= !self.screen.show(&text),
+                Step::Fault(text) if self.for_person => self.ended |= !self.screen.show(&format!("!! {text}")),
                 Step::Fault(text) => {
                     self.faults += 1;
                     say(&text);

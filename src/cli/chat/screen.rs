@@ -77,12 +77,10 @@ impl Screen {
         }
     }
 
-    /// Shows a line of text; on a terminal above the prompt.
-    pub(super) fn show(&mut self, text: &str) {
+    /// Shows a line of text; on a terminal above the prompt. Whether somebody still looks.
+    pub(super) fn show(&mut self, text: &str) -> bool {
         match self.terminal.as_mut().and_then(|terminal| terminal.printer.as_mut()) {
-            Some(printer) => {
-                let _ = printer.print(format!("{text}\n"));
-            }
+            Some(printer) => printer.print(format!("{text}\n")).is_ok(),
             None => print(text),
         }
     }

@@ -402,7 +402,7 @@ impl Session {
         if answered && (!self.logged_in || !self.for_person && self.rooms.is_empty()) {
             return vec![Step::Fail(text)];
         }
-        vec![Step::Fault(format!("{text}"))]
+        vec![Step::Fault(text)]
     }
 }
 
