@@ -257,13 +257,9 @@ impl Connection {
     /// Serves the policy file and ends the connection.
     #[inline(never)]
     fn answer_policy_request(&self) -> Box<CloseReason> {
-        let Some(policy) = &self.settings.policy else { return Box::new(CloseReason::ByPeer) };
-        let local = self.peer.local_address;
-        let (mut file, _) = policy(local).restricted_to_serving_port(local.port());
-        if !self.settings.policy_only {
-            // A meta-policy belongs into the master policy file; Lightspark rejects a file from elsewhere that has one.
-            file.site_control = None;
-        }
+        let Some(file) = self.settings.policy_at(self.peer.local_address) else {
+            return Box::new(CloseReason::ByPeer);
+        };
         debug!("{} from {} asked for the policy file", self.id, self.peer.address);
         let frame = file.to_element().to_frame();
         if self.outbox.is_some() {

@@ -105,6 +105,17 @@ impl Default for ListenerSettings {
 }
 
 impl ListenerSettings {
+    /// The policy file for who reached `local`; `None` where none is served.
+    pub(super) fn policy_at(&self, local: SocketAddr) -> Option<PolicyFile> {
+        let policy = self.policy.as_ref()?;
+        let (mut file, _) = policy(local).restricted_to_serving_port(local.port());
+        if !self.policy_only {
+            // A meta-policy belongs into the master policy file; Lightspark rejects a file from elsewhere that has one.
+            file.site_control = None;
+        }
+        Some(file)
+    }
+
     /// Whether `address` is one of the proxies that are believed.
     pub(super) fn is_proxy(&self, address: IpAddr) -> bool {
         self.proxies.iter().any(|network| network.contains(address))

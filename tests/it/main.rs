@@ -31,6 +31,10 @@ mod shutdown;
 // The edges.
 #[cfg(any(feature = "web", feature = "websocket"))]
 mod http_client;
+#[cfg(any(feature = "web", feature = "websocket"))]
+mod proxy;
+#[cfg(any(feature = "web", feature = "websocket"))]
+mod web;
 #[cfg(feature = "websocket")]
 mod websocket;
 #[cfg(feature = "websocket")]

@@ -30,7 +30,7 @@ const FIRST_BYTES: usize = 64;
 /// The deadline of a policy port, where silence is not a listener's patience.
 const POLICY_PORT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a proxy has to say for whom it speaks.
+/// How long a proxy has to say for whom it speaks, unless the limit for frames is shorter.
 const PROXY_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Connection {
@@ -114,7 +114,8 @@ impl Connection {
     /// the request, and the door reads it there.
     #[inline(never)]
     pub(super) fn read_proxy_header(&mut self, first: &mut Vec<u8>) -> Result<(), Box<CloseReason>> {
-        let deadline = Instant::now() + PROXY_TIMEOUT;
+        let timeout = self.frame_timeout().map_or(PROXY_TIMEOUT, |timeout| timeout.min(PROXY_TIMEOUT));
+        let deadline = Instant::now() + timeout;
         let refused = |connection: &Connection, what| {
             info!("{} from the proxy {} sent {what}: closed", connection.id, connection.peer.address);
             Err(Box::new(CloseReason::NotXmlSocket(what)))
