@@ -19,10 +19,8 @@ use super::STACK_BYTES;
 use super::engine::{Context, Engine, Outlet};
 use super::event::{EVENTS_MAX, Event, Opened};
 use super::outbox::{Outbox, Pushed};
-<<<<<<< HEAD
+use super::outbox::{Outbox, Pushed};
 use super::parting::LINGER;
-=======
->>>>>>> 8c1cc6924089e6e9128acfb2fc59286eedd58d16
 use super::seats::ThreadPermit;
 use super::service::{CloseReason, ConnectionId, Now, Service};
 use super::shutdown::{Ended, Shared};
@@ -354,22 +352,12 @@ impl<S: Service> Dispatcher<S> {
         self.guard(None, |service, cx| service.on_shutdown(cx));
         self.settle(scope);
         let mut outboxes: Vec<_> = self.parting.drain().map(|(_, parting)| parting.outbox).collect();
-<<<<<<< HEAD
-        let open = self.engine.remove_all().filter_map(|slot| match slot.outlet {
-            Outlet::Outbox(outbox) => Some((slot.id, outbox)),
-            Outlet::Buffer(_) => None,
-        });
-        for (id, outbox) in open.collect::<Vec<_>>() {
-            outboxes.push(Arc::clone(&outbox));
-            self.finish(scope, id, outbox);
-=======
         let open: Vec<_> = self.engine.remove_all().collect();
         for slot in open {
             if let Outlet::Outbox(outbox) = slot.outlet {
                 self.finish(scope, slot.id, &outbox);
                 outboxes.push(outbox);
             }
->>>>>>> 8c1cc6924089e6e9128acfb2fc59286eedd58d16
         }
         self.shared.budget.close();
         let mut grace = None;
@@ -409,17 +397,6 @@ impl<S: Service> Dispatcher<S> {
     /// Drops the events that come after the farewell: clients' threads that wait for room in the channel must get it
     /// in order to end. Who is announced only now is told that nothing will come.
     fn drop_waiting<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, outboxes: &mut Vec<Arc<Outbox>>) {
-<<<<<<< HEAD
-        for _ in 0..EVENTS_MAX {
-            match self.inbox.try_recv() {
-                Ok(Event::Opened(opened)) => {
-                    outboxes.push(Arc::clone(&opened.outbox));
-                    self.finish(scope, opened.id, opened.outbox);
-                }
-                Ok(Event::FellBehind(id, outbox)) => self.start_writer(scope, id, outbox),
-                Ok(_) => {}
-                Err(_) => return,
-=======
         let inbox = self.inbox.clone();
         for event in inbox.try_iter().take(EVENTS_MAX) {
             match event {
@@ -429,22 +406,14 @@ impl<S: Service> Dispatcher<S> {
                 }
                 Event::FellBehind(id, outbox) => self.start_writer(scope, id, outbox),
                 _ => {}
->>>>>>> 8c1cc6924089e6e9128acfb2fc59286eedd58d16
             }
         }
     }
 
-<<<<<<< HEAD
-    /// Tells a client that nothing more will come, once it has got what waits.
-    fn finish<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, id: ConnectionId, outbox: Arc<Outbox>) {
-        if outbox.finish(&CloseReason::Shutdown) == Pushed::FellBehind {
-            self.start_writer(scope, id, outbox);
-=======
     /// Lets a client that gets nothing more take what it was sent, and hear that the server stops.
     fn finish<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, id: ConnectionId, outbox: &Arc<Outbox>) {
         if outbox.finish(&CloseReason::Shutdown) == Pushed::FellBehind {
             self.start_writer(scope, id, Arc::clone(outbox));
->>>>>>> 8c1cc6924089e6e9128acfb2fc59286eedd58d16
         }
     }
 }
