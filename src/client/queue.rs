@@ -188,7 +188,10 @@ impl<P> Queue<P> {
         let current = state.is_current(attempt);
         if current {
             state.follow(event, link);
-            self.changed.notify_all();
+            // Who waits here waits for a connection: data is nothing to wake up for.
+            if matches!(event, Event::Connect) {
+                self.changed.notify_all();
+            }
         }
         current
     }
