@@ -286,7 +286,7 @@ impl Connection {
                 self.tell(Event::Closed { id: self.id, reason: Box::new(CloseReason::ByPeer), ended: true });
             }
         } else {
-            if !by_peer && *reason != CloseReason::PolicyServed {
+            if !(by_peer || matches!(*reason, CloseReason::PolicyServed | CloseReason::HttpAnswered)) {
                 info!("{} from {} closed: {reason}", self.id, self.peer.address);
             }
             if self.settings.frames == Frames::Xml

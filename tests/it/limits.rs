@@ -82,7 +82,9 @@ fn silence_is_no_reason_on_a_listener_that_says_so() {
     let mut probe = Probe::default();
     probe.on_idle = Box::new(|_, _| panic!("nobody is to be asked"));
     let (ticked, ticks) = crossbeam_channel::unbounded();
-    probe.on_tick = Box::new(move |_, ()| drop(ticked.send(())));
+    probe.on_tick = Box::new(move |_, ()| {
+        let _ = ticked.send(());
+    });
     let mut running =
         Setup::new().settings(|s| s.idle = false).limits(|limits| limits.idle_seconds_max = 1).serve(probe);
     let (mut silent, _) = running.join();

@@ -152,7 +152,9 @@ fn what_on_close_sends_leaves_at_once() {
     let mut probe = Probe::default();
     let survivor = Arc::new(OnceLock::new());
     let (first, listener) = (survivor.clone(), survivor);
-    probe.on_open = Box::new(move |_, id| drop(first.set(id)));
+    probe.on_open = Box::new(move |_, id| {
+        let _ = first.set(id);
+    });
     probe.on_close = Box::new(move |cx, id| {
         cx.send(*listener.get().unwrap(), &Element::new("left").attribute("id", id.serial()));
     });
@@ -173,7 +175,9 @@ fn another_thread_reaches_the_application_through_a_handle() {
     let mut probe = Probe::default();
     let only = Arc::new(OnceLock::new());
     let first = Arc::clone(&only);
-    probe.on_open = Box::new(move |_, id| drop(first.set(id)));
+    probe.on_open = Box::new(move |_, id| {
+        let _ = first.set(id);
+    });
     probe.on_external = Box::new(move |cx, event| {
         let frame: Box<Frame> = event.downcast().unwrap();
         cx.send(*only.get().unwrap(), &*frame);
