@@ -16,10 +16,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use log::{debug, error, info, warn};
 
 use super::STACK_BYTES;
-use super::connection::LINGER;
 use super::engine::{Context, Engine, Outlet};
 use super::event::{EVENTS_MAX, Event, Opened};
 use super::outbox::{Outbox, Pushed};
+use super::parting::LINGER;
 use super::seats::ThreadPermit;
 use super::service::{CloseReason, ConnectionId, Now, Service};
 use super::shutdown::{Ended, Shared};
@@ -82,7 +82,7 @@ struct Parting {
 impl<S: Service> Dispatcher<S> {
     pub(super) fn new(service: S, inbox: Receiver<Event>, shared: Arc<Shared>) -> Dispatcher<S> {
         let now = read_clock();
-        let trace = shared.observer.wants_frames_out().then(|| Arc::clone(&shared.observer));
+        let trace = shared.wants_frames_out.then(|| Arc::clone(&shared.observer));
         Dispatcher {
             service,
             engine: Engine::new(now, trace),

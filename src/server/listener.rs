@@ -15,6 +15,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use super::connection::{self, Connection};
 use super::http::Door;
 use super::link::Link;
+use super::parting;
 use super::proxy::Network;
 use super::seats::{NoSeat, ThreadPermit};
 use super::shutdown::Shared;
@@ -251,7 +252,7 @@ impl Listener {
         }
         let thread = thread::Builder::new().name("refusal".to_owned()).stack_size(STACK_BYTES);
         let spawned = thread.spawn_scoped(scope, move || {
-            connection::refuse(&self.settings, &link, no_seat, Vec::new());
+            parting::refuse(&self.settings, &link, no_seat, Vec::new());
             refusers.fetch_sub(1, Ordering::Relaxed);
         });
         if spawned.is_err() {
