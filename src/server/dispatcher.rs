@@ -286,12 +286,12 @@ impl<S: Service> Dispatcher<S> {
                     continue;
                 }
                 let silent = outbox.link().silent(now);
-                if silent >= max {
+                // Nobody is closed for a silence that the application had no chance to end.
+                let asked = slot.asked.is_some_and(|at| now.saturating_duration_since(at) <= silent);
+                if asked && silent >= max {
                     expired.push(slot.id);
-                } else if silent < max / 2 {
-                    slot.asked = false;
-                } else if !slot.asked {
-                    slot.asked = true;
+                } else if !asked && silent >= max / 2 {
+                    slot.asked = Some(now);
                     idle.push(slot.id);
                 }
             }
