@@ -1,8 +1,9 @@
 //! Every limit of the server, at it and one beyond it.
 
 use xmlsocket::server::{CloseReason, Flood, Frames};
+use xmlsocket::wire::Element;
 
-use crate::harness::{Probe, Setup};
+use crate::harness::{DEADLINE, Note, Probe, Setup};
 
 #[test]
 fn a_frame_that_waits_behind_paused_ones_has_not_timed_out() {
@@ -48,4 +49,39 @@ fn where_the_server_writes_nothing_too_many_frames_wait_instead() {
     for n in 0..130 {
         assert_eq!(client.frame(), n.to_string());
     }
+}
+
+#[test]
+fn who_is_silent_is_asked_at_half_the_time_and_closed_at_the_end() {
+    let mut probe = Probe::default();
+    probe.on_idle = Box::new(|cx, id| cx.send(id, &Element::new("ping")));
+    let mut running = Setup::new().limits(|limits| limits.idle_seconds_max = 1).serve(probe);
+    let (mut dead, dead_id) = running.join();
+    let (mut alive, alive_id) = running.join();
+    // Any frame is an answer, an empty one, too.
+    for _ in 0..2 {
+        assert_eq!(alive.frame(), "<ping/>");
+        alive.write(b"\0");
+    }
+    assert_eq!(dead.frame(), "<ping/>");
+    assert!(dead.frame().starts_with("<error code=\"idle-timeout\">"));
+    dead.end();
+    assert_eq!(running.notes.closed(dead_id), CloseReason::IdleTimeout);
+    assert!(!running.notes.all().contains(&Note::Ended(alive_id)));
+    alive.send("<a/>");
+    while alive.frame() != "<a/>" {}
+}
+
+#[test]
+fn silence_is_no_reason_on_a_listener_that_says_so() {
+    let mut probe = Probe::default();
+    probe.on_idle = Box::new(|_, _| panic!("nobody is to be asked"));
+    let (ticked, ticks) = crossbeam_channel::unbounded();
+    probe.on_tick = Box::new(move |_, ()| drop(ticked.send(())));
+    let mut running =
+        Setup::new().settings(|s| s.idle = false).limits(|limits| limits.idle_seconds_max = 1).serve(probe);
+    let (mut silent, _) = running.join();
+    (0..3).for_each(|_| ticks.recv_timeout(DEADLINE).unwrap());
+    silent.send("<a/>");
+    assert_eq!(silent.frame(), "<a/>");
 }
