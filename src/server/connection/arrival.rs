@@ -45,6 +45,8 @@ impl Connection {
             match speaks(first) {
                 Some(what) => return Ok((what, begun)),
                 None if ended => return Ok((Speaks::Frames, begun)),
+                // Whatever it would have been: no zero byte came, and the frame is too long already.
+                None if first.len() as u64 > self.limits.frame_bytes_max => return Ok((Speaks::Frames, begun)),
                 None => {}
             }
             let left = timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
