@@ -24,6 +24,7 @@ mod descriptors;
 mod harness;
 mod http;
 mod limits;
+mod panics;
 mod server;
 mod shutdown;
 
