@@ -288,7 +288,7 @@ fn who_takes_no_byte_for_write_seconds_max_is_closed() {
     running.notes.fell_behind(id);
     assert_eq!(running.told.close(id), CloseReason::WriteTimeout);
     assert!(begun.elapsed() >= Duration::from_millis(950), "{:?}", begun.elapsed());
-    running.notes.wait("its end", |note| (*note == Note::Ended(id)).then_some(()));
+    running.notes.ended(id);
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn who_has_outbox_bytes_max_waiting_is_closed() {
     let id = running.notes.opened();
     client.send("<more/>");
     assert_eq!(running.told.close(id), CloseReason::TooSlow);
-    running.notes.wait("its end", |note| (*note == Note::Ended(id)).then_some(()));
+    running.notes.ended(id);
     let (mut other, _) = running.join();
     other.write(b"\0");
     drop(client);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use xmlsocket::server::{CloseReason, Framing, Message};
 use xmlsocket::wire::{Element, Frame, Limits};
 
-use crate::harness::{Client, DEADLINE, Note, Probe, Setup, Told};
+use crate::harness::{Client, DEADLINE, Probe, Setup, Told};
 
 #[test]
 fn frames_come_back_in_order_however_they_are_cut() {
@@ -236,7 +236,7 @@ fn ids_are_never_used_again_and_old_ones_reach_nobody() {
                 drop(client);
             }
         }
-        running.notes.wait("its end", |note| (*note == Note::Ended(id)).then_some(()));
+        running.notes.ended(id);
     }
     let ids = crate::harness::lock(&all).clone();
     assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 100);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
-use log::{debug, info};
+use log::info;
 
 use super::super::envelope::Envelope;
 use super::super::event::Event;
@@ -171,7 +171,6 @@ impl Connection {
         }
         let settings = Arc::clone(&self.settings);
         let Some(door) = &settings.http else {
-            debug!("{} from {} sent an HTTP request", self.id, self.peer.address);
             let _ = self.link.send_all(refusal::http(first), LINGER);
             return Box::new(CloseReason::NotXmlSocket("an HTTP request"));
         };
