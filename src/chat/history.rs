@@ -193,10 +193,12 @@ mod tests {
     const ALL: Query = Query { after: None, before: None, count_max: usize::MAX, bytes_max: usize::MAX, bytes_more: 0 };
 
     fn history(messages: u64, bytes: u64, total_bytes: u64) -> InMemory {
-        let mut limits = Limits::default();
-        limits.history_messages_max = messages;
-        limits.history_bytes_max = bytes;
-        limits.history_total_bytes_max = total_bytes;
+        let limits = Limits {
+            history_messages_max: messages,
+            history_bytes_max: bytes,
+            history_total_bytes_max: total_bytes,
+            ..Limits::default()
+        };
         let mut history = InMemory::new(&limits);
         history.begin("a", 9);
         history.begin("b", 9);
