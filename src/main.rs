@@ -1,3 +1,7 @@
 //! The program `xmlsocket`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    xmlsocket::cli::run(std::env::args_os()).into()
+}

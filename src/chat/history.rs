@@ -71,6 +71,11 @@ pub trait History: Send {
 
     /// A room is no more; nothing of it need be kept.
     fn forget(&mut self, room: &str);
+
+    /// The bounds are others from now on.
+    fn set_limits(&mut self, limits: &Limits) {
+        let _ = limits;
+    }
 }
 
 /// A history that ends with the process: per room the last messages, bounded in number and bytes, and all together
@@ -96,14 +101,10 @@ impl InMemory {
     /// An empty history with the bounds of `limits`.
     #[must_use]
     pub fn new(limits: &Limits) -> InMemory {
-        let bound = |limit| Limits::bound(limit).map_or(usize::MAX, |limit| limit as usize);
-        InMemory {
-            messages_max: bound(limits.history_messages_max),
-            bytes_max: bound(limits.history_bytes_max),
-            total_bytes_max: bound(limits.history_total_bytes_max),
-            rings: HashMap::new(),
-            bytes: 0,
-        }
+        let mut history =
+            InMemory { messages_max: 0, bytes_max: 0, total_bytes_max: 0, rings: HashMap::new(), bytes: 0 };
+        history.set_limits(limits);
+        history
     }
 
     /// The bytes of all messages.
@@ -142,9 +143,7 @@ impl History for InMemory {
         self.bytes += record.frame.len();
         ring.bytes += record.frame.len();
         ring.records.push_back(record);
-        while ring.records.len() > self.messages_max || ring.bytes > self.bytes_max {
-            self.bytes -= ring.drop_oldest();
-        }
+        self.bytes -= ring.shrink(self.messages_max, self.bytes_max);
         if self.bytes > self.total_bytes_max {
             self.evict();
         }
@@ -174,9 +173,31 @@ impl History for InMemory {
             self.bytes -= ring.bytes;
         }
     }
+
+    fn set_limits(&mut self, limits: &Limits) {
+        let bound = |limit| Limits::bound(limit).map_or(usize::MAX, |limit| limit as usize);
+        self.messages_max = bound(limits.history_messages_max);
+        self.bytes_max = bound(limits.history_bytes_max);
+        self.total_bytes_max = bound(limits.history_total_bytes_max);
+        for ring in self.rings.values_mut() {
+            self.bytes -= ring.shrink(self.messages_max, self.bytes_max);
+        }
+        if self.bytes > self.total_bytes_max {
+            self.evict();
+        }
+    }
 }
 
 impl Ring {
+    /// Drops the oldest messages until the bounds hold; gives the bytes that were dropped.
+    fn shrink(&mut self, messages_max: usize, bytes_max: usize) -> usize {
+        let mut bytes = 0;
+        while self.records.len() > messages_max || self.bytes > bytes_max {
+            bytes += self.drop_oldest();
+        }
+        bytes
+    }
+
     /// Drops the oldest message and gives its bytes.
     fn drop_oldest(&mut self) -> usize {
         let Some(oldest) = self.records.pop_front() else { return 0 };
@@ -189,6 +210,30 @@ impl Ring {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tighter_bounds_hold_at_once_and_the_count_stays_true() {
+        let mut limits = Limits::default();
+        let mut history = InMemory::new(&limits);
+        let everything = Query { after: None, before: None, count_max: 100, bytes_max: 1 << 20, bytes_more: 0 };
+        for (n, room) in ["a", "b"].into_iter().enumerate() {
+            history.begin(room, 0);
+            for id in 1..=10 {
+                history.append(room, Record { id: 10 * n as u64 + id, frame: [b'x'; 10].into(), attributes_end: 0 });
+            }
+        }
+        let kept = |history: &InMemory| ["a", "b"].map(|room| history.page(room, &everything).records.len());
+        assert_eq!((kept(&history), history.bytes()), ([10, 10], 200));
+        limits.history_messages_max = 6;
+        history.set_limits(&limits);
+        assert_eq!((kept(&history), history.bytes()), ([6, 6], 120));
+        limits.history_total_bytes_max = 81;
+        history.set_limits(&limits);
+        assert_eq!((kept(&history), history.bytes()), ([2, 6], 80));
+        limits.history_bytes_max = 30;
+        history.set_limits(&limits);
+        assert_eq!((kept(&history), history.bytes()), ([2, 3], 50));
+    }
 
     const ALL: Query = Query { after: None, before: None, count_max: usize::MAX, bytes_max: usize::MAX, bytes_more: 0 };
 

@@ -43,7 +43,7 @@ impl DomainPattern {
         let Some(host) = origin.host().map(bare) else { return false };
         match self.0.strip_prefix("*.").map(bare) {
             Some(domain) => !is_ip_address(host) && is_at_or_below(host, domain),
-            None => bare(&self.0).eq_ignore_ascii_case(host),
+            None => is_same_host(&self.0, host),
         }
     }
 }
@@ -185,9 +185,14 @@ fn is_host_character(c: char) -> bool {
 }
 
 /// The host without what does not count: the brackets of an IPv6 address, one trailing dot.
-pub(super) fn bare(host: &str) -> &str {
+fn bare(host: &str) -> &str {
     let unbracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     unbracketed.unwrap_or_else(|| host.strip_suffix('.').unwrap_or(host))
+}
+
+/// Whether two hosts are the same text, but for what does not count.
+pub(super) fn is_same_host(one: &str, other: &str) -> bool {
+    bare(one).eq_ignore_ascii_case(bare(other))
 }
 
 /// Whether `host` is `domain` or ends in a dot and `domain`.

@@ -111,13 +111,26 @@ impl PolicyFile {
         PolicyFile { site_control: None, grants }
     }
 
-    /// Reads a policy file as players do: what they ignore is ignored, and comes back as warnings. A byte order mark,
+    /// Reads a socket policy file as players do: what they ignore is ignored, and comes back as warnings. A byte order mark,
     /// white space and one zero byte around the file do not matter, nor does a document type declaration, as long as
     /// it declares no entities. The caller bounds the length of `text`: [`POLICY_BYTES_MAX`].
     ///
     /// # Errors
     /// When the text is not XML, or XML of something else, or made to be expensive.
     pub fn parse(text: &str) -> Result<(PolicyFile, Vec<Warning>), PolicyError> {
+        PolicyFile::parse_from(text, Server::Socket)
+    }
+
+    /// Reads the `/crossdomain.xml` of a web server, which old players take for a socket policy as well: an entry
+    /// needs no `to-ports`, and if it has some, they are not looked at.
+    ///
+    /// # Errors
+    /// As [`parse`](PolicyFile::parse).
+    pub fn parse_of_web_server(text: &str) -> Result<(PolicyFile, Vec<Warning>), PolicyError> {
+        PolicyFile::parse_from(text, Server::Web)
+    }
+
+    fn parse_from(text: &str, server: Server) -> Result<(PolicyFile, Vec<Warning>), PolicyError> {
         let start = text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
         let skipped = &text[..text.len() - start.len()];
         let document = start.strip_suffix('\0').unwrap_or(start);
@@ -140,7 +153,13 @@ impl PolicyFile {
             let kind = PolicyErrorKind::NotAPolicy(root.tag_name().name().to_owned());
             return Err(PolicyError::at(tree.text_pos_at(root.range().start), skipped, kind));
         }
-        let mut reading = Reading { line: newlines(skipped) + 1, ..Reading::default() };
+        let mut reading = Reading {
+            server,
+            file: PolicyFile::default(),
+            warnings: Vec::new(),
+            offset: 0,
+            line: newlines(skipped) + 1,
+        };
         reading.read_root(root);
         Ok((reading.file, reading.warnings))
     }
@@ -207,9 +226,16 @@ fn refuse_expensive(text: &str, skipped: &str) -> Result<(), PolicyError> {
     Err(PolicyError::at(roxmltree::TextPos::new(row, col), skipped, kind))
 }
 
+/// What kind of server a file comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Server {
+    Socket,
+    Web,
+}
+
 /// A file that is being read.
-#[derive(Default)]
 struct Reading {
+    server: Server,
     file: PolicyFile,
     warnings: Vec<Warning>,
     /// A byte of the document and the line it lies in: where the last warning was. Lines are counted from there, not
@@ -238,7 +264,9 @@ impl Reading {
                 "site-control" => self.read_site_control(node),
                 "allow-access-from" => self.read_grant(node),
                 name @ ("allow-http-request-headers-from" | "allow-access-from-identity") => {
-                    self.warn(node, WarningKind::HttpOnly(name.to_owned()));
+                    if self.server == Server::Socket {
+                        self.warn(node, WarningKind::HttpOnly(name.to_owned()));
+                    }
                 }
                 name => self.warn(node, WarningKind::UnknownElement(name.to_owned())),
             }
@@ -253,7 +281,9 @@ impl Reading {
         let value = SiteControl::VALUES.into_iter().find(|value| value.as_str() == text);
         match value {
             None => self.warn(node, WarningKind::UnknownSiteControl(text.to_owned())),
-            Some(value @ (SiteControl::ByContentType | SiteControl::ByFtpFilename)) => {
+            Some(value @ (SiteControl::ByContentType | SiteControl::ByFtpFilename))
+                if self.server == Server::Socket =>
+            {
                 self.warn(node, WarningKind::SiteControlOfUrls(value.as_str()));
             }
             Some(_) => {}
@@ -272,7 +302,11 @@ impl Reading {
     fn read_grant(&mut self, node: Node<'_, '_>) {
         self.warn_of_extras(node, &["domain", "to-ports", "secure"]);
         let Some(domain) = node.attribute("domain") else { return self.warn(node, WarningKind::NoDomain) };
-        let Some(ports) = node.attribute("to-ports") else { return self.warn(node, WarningKind::NoPorts) };
+        let ports = match self.server {
+            Server::Socket => node.attribute("to-ports"),
+            Server::Web => Some("*"),
+        };
+        let Some(ports) = ports else { return self.warn(node, WarningKind::NoPorts) };
         let domain = match domain.parse() {
             Ok(domain) => domain,
             Err(error) => return self.warn(node, WarningKind::BadDomain(error)),

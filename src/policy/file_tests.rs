@@ -137,6 +137,23 @@ fn says_what_players_ignore() {
 }
 
 #[test]
+fn the_file_of_a_web_server_opens_every_port() {
+    let text = policy(concat!(
+        r#"<site-control permitted-cross-domain-policies="by-content-type"/>"#,
+        r#"<allow-access-from domain="a"/>"#,
+        r#"<allow-access-from domain="b" to-ports="x"/>"#,
+        r#"<allow-access-from domain="c" to-ports="507" secure="true"/>"#,
+        r#"<allow-http-request-headers-from domain="*" headers="*"/>"#,
+    ));
+    let (file, warnings) = PolicyFile::parse_of_web_server(&text).unwrap();
+    assert_eq!(warnings, []);
+    let ports: Vec<bool> = file.grants.iter().map(|grant| grant.ports.is_all()).collect();
+    assert_eq!(ports, [true, true, true]);
+    let (_, warnings) = PolicyFile::parse_of_web_server(&policy("<allow-access-from/><x/>")).unwrap();
+    assert_eq!(warnings.len(), 2);
+}
+
+#[test]
 fn every_warning_has_its_line() {
     let text = "<?xml version='1.0'?>\n\n<cross-domain-policy>\n<a/>\n\n<allow-access-from>\n<b/>\n<c/></allow-access-from>\n<d/>\n</cross-domain-policy>";
     for (before, first) in [("", 4), ("\n \n", 6)] {

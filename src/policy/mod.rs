@@ -23,9 +23,25 @@ mod file;
 // What players ignore in a file, said instead of dropped.
 mod warning;
 
+// Whose rules: the versions of the player.
+mod player;
+
+// Where a policy file is asked for.
+mod place;
+
+// The rules themselves: who is asked, in which order, and what counts.
+mod decide;
+
+// What comes of it, and what to do about it.
+mod verdict;
+
+pub use decide::{Answer, Finding, Procedure, Step, WAIT};
 pub use domain::{DomainError, DomainFault, DomainPattern};
 pub use file::{Grant, POLICY_BYTES_MAX, PolicyError, PolicyErrorKind, PolicyFile, SiteControl};
 pub use origin::Origin;
+pub use place::{Location, LocationError, MASTER_PORT, Place, WEB_PATH, WEB_PORT};
+pub use player::{Player, PlayerError};
 pub use ports::{PortError, PortFault, PortList, RESTRICTED_PORTS_END};
 pub use request::is_request;
+pub use verdict::{Grounds, RefusalReason, Verdict};
 pub use warning::{Warning, WarningKind};

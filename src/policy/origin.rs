@@ -5,7 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::domain::{DomainError, DomainFault, bare, fault_of_host};
+use super::domain::{DomainError, DomainFault, fault_of_host, is_same_host};
 
 /// Where a SWF was loaded from. Read from a domain (`www.example.com`), an IP address or the SWF's URL; only the
 /// host and whether the URL was `https` count. A SWF from a `file:` URL has no host.
@@ -39,7 +39,7 @@ impl Origin {
     /// Whether the SWF was served by `host`, compared as text: nothing is resolved.
     #[must_use]
     pub fn is_host(&self, host: &str) -> bool {
-        self.host.as_deref().is_some_and(|own| bare(own).eq_ignore_ascii_case(bare(host)))
+        self.host.as_deref().is_some_and(|own| is_same_host(own, host))
     }
 }
 

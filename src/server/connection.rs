@@ -11,43 +11,35 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::bounded;
 use log::{debug, info};
 
+use super::envelope::Envelope;
 use super::event::{Budget, Event, Opened};
-use super::flood::{Bucket, REFUSALS_MAX, REFUSALS_WINDOW};
+use super::flood::{Bucket, Flooding};
 use super::intake::Intake;
 use super::link::Link;
 use super::listener::{Flood, Frames, Framing, ListenerSettings};
-use super::outbox::{Envelope, Outbox};
+use super::outbox::Outbox;
+use super::parting::{linger, send_frame};
 use super::refusal;
-use super::seats::{NoSeat, Seat};
 use super::service::{CloseReason, ConnectionId, Message, Peer};
 use super::shutdown::Shared;
-use super::sniff::{REQUEST_LINE_BYTES_MAX, Speaks, speaks};
+use super::sniff::Speaks;
 use crate::policy::is_request;
-use crate::wire::{Document, Element, Frame, FrameError, FrameReader, Limits, ParseError, write_frame};
+use crate::wire::{Document, Frame, FrameError, FrameReader, Limits, ParseError};
 
-/// Bytes of the buffer that a connection begins with: most clients say little.
-const BUFFER_BYTES: usize = 1_024;
+// What is it?
+mod arrival;
 
-/// Bytes read at a time until it is known what a connection speaks: enough for that, and little for who is silent.
-const FIRST_BYTES: usize = 64;
+/// Bytes of the buffer that a connection begins with: most clients say little. A buffer that was filled by one read
+/// becomes four times as large.
+const BUFFER_BYTES: usize = 256;
 
-/// Bytes of the buffer of a connection that filled the first one: it has more to say.
+/// Bytes of the buffer of a connection that always has more to say.
 const BUSY_BUFFER_BYTES: usize = 16 * 1_024;
-
-/// How long a peer has to take what this thread writes, and to close after it was told why.
-pub(super) const LINGER: Duration = Duration::from_secs(2);
-
-/// How long a refused connection has to show what it speaks before it is told in XML.
-const REFUSED_SNIFF: Duration = Duration::from_millis(250);
 
 /// The longest that this thread sleeps before it looks whether it must end.
 const NAP: Duration = Duration::from_millis(50);
-
-/// The deadline of a policy port, where silence is not a listener's patience.
-const POLICY_PORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection on its thread.
 pub(super) struct Connection {
@@ -57,6 +49,10 @@ pub(super) struct Connection {
     limits: Arc<Limits>,
     link: Arc<Link>,
     peer: Peer,
+    /// What ends a frame: the listener's setting, except where frames travel in messages.
+    framing: Framing,
+    /// How frames are wrapped on their way to the client, as far as that is known.
+    envelope: Envelope,
     /// Set once the application knows of the connection.
     outbox: Option<Arc<Outbox>>,
 }
@@ -67,40 +63,14 @@ pub(super) struct Connection {
 /// A thread's stack takes memory by the page. What a client's thread needs while it waits and while it parses an
 /// ordinary document fits into the two pages that it touches anyway, beside the system's own data: connections travel
 /// in a box, and what is rarely done stays in functions of its own.
-pub(super) fn run(mut connection: Box<Connection>, seat: Seat) {
-    connection.id = seat.id;
+pub(super) fn run(connection: &mut Connection) {
     let reason = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| connection.converse()));
     connection.part(reason.unwrap_or_else(|_| Box::new(CloseReason::Panicked)));
-    let (shared, id) = (Arc::clone(&connection.shared), seat.id);
-    drop(connection);
-    drop(seat);
-    shared.observer.ended(id);
-}
-
-/// Tells a connection that gets no seat why, in what it speaks.
-pub(super) fn refuse(settings: &ListenerSettings, link: &Link, no_seat: NoSeat) {
-    let mut first = [0; 256];
-    let _ = link.set_read_timeout(Some(REFUSED_SNIFF));
-    let length = link.read(&mut first).unwrap_or(0);
-    match speaks(&first[..length]) {
-        Some(Speaks::Tls) => return,
-        Some(Speaks::Http) => {
-            let _ = link.send_all(&refusal::http_unavailable(no_seat.text()), LINGER);
-        }
-        Some(Speaks::Frames) | None if settings.frames == Frames::Xml && !settings.policy_only => {
-            let error = Element::new("error").attribute("code", no_seat.code()).text(no_seat.text());
-            let mut bytes = Vec::new();
-            write_frame(&error, &mut bytes);
-            let _ = link.send_all(&bytes, LINGER);
-        }
-        _ => return,
-    }
-    link.finish();
-    linger(link);
 }
 
 impl Connection {
     pub(super) fn new(
+        id: ConnectionId,
         listener: usize,
         settings: Arc<ListenerSettings>,
         shared: Arc<Shared>,
@@ -110,47 +80,31 @@ impl Connection {
     ) -> Connection {
         let local = link.local_addr().unwrap_or(address);
         let peer = Peer::new(address, local, listener, Instant::now());
-        Connection { id: ConnectionId::new(0, 0), settings, shared, limits, link, peer, outbox: None }
+        let framing = settings.framing;
+        let envelope = match framing {
+            Framing::Nul => Envelope::Nul,
+            Framing::Line => Envelope::Line,
+        };
+        Connection { id, settings, shared, limits, link, peer, framing, envelope, outbox: None }
     }
 
     /// Finds out what the peer speaks and does that. The result is why it ended.
     #[inline(never)]
     fn converse(&mut self) -> Box<CloseReason> {
         let mut first = Vec::new();
-        match self.sniff(&mut first) {
-            Ok((Speaks::Frames, begun)) => self.read_frames(first, begun),
-            Ok((Speaks::Http, _)) => self.answer_http(&first),
-            Ok((Speaks::Tls, _)) => {
-                info!("{} from {} sent a TLS handshake to a plain port: closed", self.id, self.peer.address);
-                Box::new(CloseReason::NotXmlSocket("a TLS handshake"))
-            }
-            Err(reason) => reason,
+        if self.settings.is_proxy(self.peer.address.ip())
+            && let Err(reason) = self.read_proxy_header(&mut first)
+        {
+            return reason;
         }
-    }
-
-    /// Reads into `first` until it is clear what the peer speaks, and since when.
-    #[inline(never)]
-    fn sniff(&mut self, first: &mut Vec<u8>) -> Result<(Speaks, Instant), Box<CloseReason>> {
-        let begun = self.wait_for_first_byte(first)?;
-        let line = self.settings.framing == Framing::Line;
-        let timeout = self.frame_timeout();
-        loop {
-            let ended = line && first.contains(&b'\n') && first.len() < REQUEST_LINE_BYTES_MAX;
-            match speaks(first) {
-                Some(what) => return Ok((what, begun)),
-                None if ended => return Ok((Speaks::Frames, begun)),
-                None => {}
+        match self.sniff(&mut first) {
+            Ok((Speaks::Frames, begun)) => {
+                let reading = self.begin_reading(first, begun);
+                self.read_frames(reading)
             }
-            let left = timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
-            if left.is_some_and(|left| left.is_zero()) {
-                return Err(Box::new(CloseReason::FrameTimeout { zero_byte_missing: false }));
-            }
-            match self.read_some(first, left) {
-                Ok(0) => return Err(Box::new(CloseReason::ByPeer)),
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) => return Err(Box::new(CloseReason::Lost(error.to_string()))),
-            }
+            Ok((Speaks::Http, _)) => self.answer_http(&first),
+            Ok((Speaks::Tls, _)) => Box::new(CloseReason::NotXmlSocket("a TLS handshake")),
+            Err(reason) => reason,
         }
     }
 
@@ -159,63 +113,15 @@ impl Connection {
         Limits::bound(self.limits.frame_seconds_max).map(Duration::from_secs)
     }
 
-    /// Waits for the first byte as long as it takes; makes the connection known when it is silent for long enough.
-    #[inline(never)]
-    fn wait_for_first_byte(&mut self, first: &mut Vec<u8>) -> Result<Instant, Box<CloseReason>> {
-        let patience = match (&self.settings.policy, self.limits.announce_seconds) {
-            _ if self.settings.policy_only => Some(POLICY_PORT_TIMEOUT),
-            (Some(_), seconds @ 1..) => Some(Duration::from_secs(seconds)),
-            _ => {
-                self.announce();
-                None
-            }
-        };
-        let mut timeout = patience;
-        loop {
-            match self.read_some(first, timeout) {
-                Ok(0) => return Err(Box::new(CloseReason::ByPeer)),
-                Ok(_) => return Ok(Instant::now()),
-                Err(error) if error.kind() == ErrorKind::WouldBlock && self.settings.policy_only => {
-                    return Err(Box::new(CloseReason::FrameTimeout { zero_byte_missing: false }));
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    timeout = None;
-                    self.announce();
-                }
-                Err(error) => return Err(Box::new(CloseReason::Lost(error.to_string()))),
-            }
-        }
-    }
-
-    /// Reads what is there into `first`, waiting at most `timeout`.
-    fn read_some(&self, first: &mut Vec<u8>, timeout: Option<Duration>) -> std::io::Result<usize> {
-        self.link.set_read_timeout(timeout.map(|timeout| timeout.max(Duration::from_millis(1))))?;
-        let length = first.len();
-        first.resize(length + FIRST_BYTES, 0);
-        let read = loop {
-            match self.link.read(&mut first[length..]) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                read => break read,
-            }
-        };
-        first.truncate(length + read.as_ref().map_or(0, |read| *read));
-        self.link.touch();
-        read
-    }
-
     /// Makes the connection known to the application.
     #[inline(never)]
     fn announce(&mut self) {
         if self.outbox.is_some() || self.settings.policy_only {
             return;
         }
-        let envelope = match self.settings.framing {
-            Framing::Nul => Envelope::Nul,
-            Framing::Line => Envelope::Line,
-        };
         let bytes_max = self.limits.outbox_bytes_max as usize;
         let write_timeout = Limits::bound(self.limits.write_seconds_max).map(Duration::from_secs);
-        let outbox = Arc::new(Outbox::new(Arc::clone(&self.link), envelope, bytes_max, write_timeout));
+        let outbox = Arc::new(Outbox::new(Arc::clone(&self.link), self.envelope, bytes_max, write_timeout));
         self.outbox = Some(Arc::clone(&outbox));
         self.shared.observer.opened(self.id, &self.peer);
         let opened = Opened { id: self.id, peer: self.peer.clone(), outbox, settings: Arc::clone(&self.settings) };
@@ -224,8 +130,7 @@ impl Connection {
 
     /// Reads frames until the connection ends.
     #[inline(never)]
-    fn read_frames(&mut self, first: Vec<u8>, begun: Instant) -> Box<CloseReason> {
-        let mut reading = self.begin_reading(first, begun);
+    fn read_frames(&mut self, mut reading: Box<Reading>) -> Box<CloseReason> {
         loop {
             if let Err(reason) = self.read_frame(&mut reading) {
                 return reason;
@@ -235,38 +140,39 @@ impl Connection {
 
     #[inline(never)]
     fn begin_reading(&self, first: Vec<u8>, begun: Instant) -> Box<Reading> {
-        let intake = Intake::new(Arc::clone(&self.link), first, self.settings.framing, self.frame_timeout(), begun);
-        let buffer = BufReader::with_capacity(BUFFER_BYTES, intake);
-        let reader = FrameReader::new(buffer, self.limits.frame_bytes_max as usize);
-        Box::new(Reading { reader, flooding: Flooding::new(&self.limits), is_first: true })
+        let intake = Intake::new(Arc::clone(&self.link), first, self.framing, self.frame_timeout(), begun);
+        Reading::new(intake, &self.limits)
     }
 
     /// Reads one frame and hands it on.
     fn read_frame(&mut self, reading: &mut Reading) -> Result<(), Box<CloseReason>> {
         let frame = match reading.reader.read() {
             Ok(Some(frame)) => frame,
-            Ok(None) => return Err(Box::new(CloseReason::ByPeer)),
+            Ok(None) => return Err(Box::new(reading.reader.reader().get_ref().ended().unwrap_or(CloseReason::ByPeer))),
             Err(error) => return Err(read_failed(error, reading.reader.partial(), self.nodes_max())),
         };
         if !self.link.is_open() {
             return Err(Box::new(CloseReason::ByPeer));
         }
         self.shared.observer.frame_in(self.id, frame.bytes());
-        if std::mem::take(&mut reading.is_first) {
-            self.meet(&frame, reading.reader.reader().get_ref())?;
+        let is_first = std::mem::take(&mut reading.is_first);
+        if is_first {
+            self.settle_envelope(reading.reader.reader().get_ref());
+        }
+        if self.settings.policy.is_some() && is_request(&frame) {
+            return Err(self.answer_policy_request());
+        }
+        if is_first {
+            self.meet()?;
         }
         self.deliver(frame, &mut reading.flooding)?;
         grow(&mut reading.reader);
         Ok(())
     }
 
-    /// Looks at the first frame: a policy request ends the connection, anything else makes it known.
+    /// Makes the connection known for its first frame, which is no policy request.
     #[inline(never)]
-    fn meet(&mut self, frame: &Frame, intake: &Intake) -> Result<(), Box<CloseReason>> {
-        self.settle_envelope(intake);
-        if self.settings.policy.is_some() && is_request(frame) {
-            return Err(self.answer_policy_request());
-        }
+    fn meet(&mut self) -> Result<(), Box<CloseReason>> {
         if self.settings.policy_only {
             return Err(Box::new(CloseReason::NotXmlSocket("no policy request")));
         }
@@ -277,8 +183,8 @@ impl Connection {
     /// On a listener that takes newlines, too, a client is answered with what it ends its own frames with.
     #[inline(never)]
     fn settle_envelope(&mut self, intake: &Intake) {
-        if self.settings.framing == Framing::Line && intake.first_end == Some(crate::wire::NUL) {
-            self.announce();
+        if self.framing == Framing::Line && intake.first_end == Some(crate::wire::NUL) {
+            self.envelope = Envelope::Nul;
             if let Some(outbox) = &self.outbox {
                 outbox.set_envelope(Envelope::Nul);
             }
@@ -287,7 +193,7 @@ impl Connection {
 
     /// Hands a frame to the dispatcher, parsed if the listener parses; refuses it if it comes too fast or is no XML.
     fn deliver(&self, frame: Frame, flooding: &mut Flooding) -> Result<(), Box<CloseReason>> {
-        let frame = match self.settings.framing {
+        let frame = match self.framing {
             Framing::Line => refusal::without_carriage_return(frame),
             Framing::Nul => frame,
         };
@@ -320,6 +226,8 @@ impl Connection {
         let cost = Bucket::cost(frame.len());
         while let Err(wait) = flooding.bucket.take(cost, Instant::now()) {
             match self.settings.flood {
+                // A refusal without a word would be a loss without a word.
+                Flood::Refuse if self.settings.frames == Frames::Any => thread::sleep(wait.min(NAP)),
                 Flood::Refuse if flooding.is_over() => return Err(Box::new(CloseReason::TooFast)),
                 Flood::Refuse => {
                     let answer = refusal::too_fast(frame, wait).to_frame();
@@ -349,37 +257,17 @@ impl Connection {
     /// Serves the policy file and ends the connection.
     #[inline(never)]
     fn answer_policy_request(&self) -> Box<CloseReason> {
-        let Some(policy) = &self.settings.policy else { return Box::new(CloseReason::ByPeer) };
-        let local = self.peer.local_address;
-        let (file, _) = policy(local).restricted_to_serving_port(local.port());
+        let Some(file) = self.settings.policy_at(self.peer.local_address) else {
+            return Box::new(CloseReason::ByPeer);
+        };
         debug!("{} from {} asked for the policy file", self.id, self.peer.address);
         let frame = file.to_element().to_frame();
         if self.outbox.is_some() {
             self.tell(Event::Reply { id: self.id, frame, then_close: Some(CloseReason::PolicyServed) });
         } else {
-            self.shared.observer.frame_out(self.id, frame.bytes());
-            let mut bytes = Vec::new();
-            write_frame(&frame, &mut bytes);
-            let _ = self.link.send_all(&bytes, LINGER);
+            self.say(&frame);
         }
         Box::new(CloseReason::PolicyServed)
-    }
-
-    /// Refuses an HTTP request in its own words. If the application knows the connection, it forgets it first.
-    #[inline(never)]
-    fn answer_http(&mut self, first: &[u8]) -> Box<CloseReason> {
-        const REASON: CloseReason = CloseReason::NotXmlSocket("an HTTP request");
-        if self.outbox.is_some() {
-            let (answer, withdrawn) = bounded(1);
-            self.tell(Event::Withdraw(self.id, answer));
-            if !withdrawn.recv().unwrap_or(false) {
-                return Box::new(REASON);
-            }
-            self.outbox = None;
-        }
-        debug!("{} from {} sent an HTTP request", self.id, self.peer.address);
-        let _ = self.link.send_all(refusal::http(first), LINGER);
-        Box::new(REASON)
     }
 
     /// Ends the connection: by the outbox when the application knows it, else here.
@@ -388,26 +276,39 @@ impl Connection {
         // What the server decided counts for more than the end of the stream that followed from it.
         let reason = self.link.killed().map_or(reason, Box::new);
         let by_peer = matches!(*reason, CloseReason::ByPeer | CloseReason::Lost(_) | CloseReason::Shutdown);
+        // Closing with bytes unread would make the system throw away what the peer was to get last. There are none
+        // when the end of the stream is why we are here, and none that matter when the link is dead.
+        let ended = self.link.is_dead() || by_peer && self.link.is_open();
         if self.outbox.is_some() {
-            self.tell(Event::Closed(self.id, reason));
+            self.tell(Event::Closed { id: self.id, reason, ended });
+            if !ended {
+                linger(&self.link);
+                self.tell(Event::Closed { id: self.id, reason: Box::new(CloseReason::ByPeer), ended: true });
+            }
         } else {
-            if !by_peer {
-                debug!("{} from {} closed: {reason}", self.id, self.peer.address);
+            if !by_peer && *reason != CloseReason::PolicyServed {
+                info!("{} from {} closed: {reason}", self.id, self.peer.address);
             }
             if self.settings.frames == Frames::Xml
                 && !self.settings.policy_only
                 && let Some(farewell) = reason.farewell()
             {
-                let mut bytes = Vec::new();
-                write_frame(&farewell, &mut bytes);
-                let _ = self.link.send_all(&bytes, LINGER);
+                self.say(&farewell.to_frame());
             }
             self.link.finish();
+            if !ended {
+                linger(&self.link);
+            }
         }
-        // Closing with bytes unread would make the system throw away what the peer was to get last.
-        if !by_peer {
-            linger(&self.link);
+    }
+
+    /// Writes a frame to a client that the application does not know.
+    #[inline(never)]
+    fn say(&self, frame: &Frame) {
+        if self.shared.wants_frames_out {
+            self.shared.observer.frame_out(self.id, frame.bytes());
         }
+        send_frame(&self.link, frame);
     }
 
     fn tell(&self, event: Event) {
@@ -424,27 +325,11 @@ struct Reading {
     is_first: bool,
 }
 
-/// How fast one connection's frames come.
-struct Flooding {
-    bucket: Bucket,
-    refusals: u32,
-    since: Instant,
-}
-
-impl Flooding {
-    fn new(limits: &Limits) -> Flooding {
-        let now = Instant::now();
-        Flooding { bucket: Bucket::new(limits, now), refusals: 0, since: now }
-    }
-
-    /// Counts a refusal. `true` when there were too many in a short time.
-    fn is_over(&mut self) -> bool {
-        if self.since.elapsed() > REFUSALS_WINDOW {
-            self.refusals = 0;
-            self.since = Instant::now();
-        }
-        self.refusals += 1;
-        self.refusals > REFUSALS_MAX
+impl Reading {
+    fn new(intake: Intake, limits: &Limits) -> Box<Reading> {
+        let buffer = BufReader::with_capacity(BUFFER_BYTES, intake);
+        let reader = FrameReader::new(buffer, limits.frame_bytes_max as usize);
+        Box::new(Reading { reader, flooding: Flooding::new(limits), is_first: true })
     }
 }
 
@@ -452,10 +337,11 @@ impl Flooding {
 #[inline(never)]
 fn grow(reader: &mut FrameReader<BufReader<Intake>>) {
     let buffer = reader.reader_mut();
-    if buffer.capacity() == BUFFER_BYTES && buffer.get_ref().filled {
+    if buffer.get_ref().filled && buffer.capacity() < BUSY_BUFFER_BYTES {
+        let capacity = buffer.capacity() * 4;
         let unread = buffer.buffer().to_vec();
         let intake = buffer.get_mut().resume(&unread);
-        *buffer = BufReader::with_capacity(BUSY_BUFFER_BYTES, intake);
+        *buffer = BufReader::with_capacity(capacity, intake);
     }
 }
 
@@ -464,7 +350,8 @@ fn grow(reader: &mut FrameReader<BufReader<Intake>>) {
 fn read_failed(error: FrameError, partial: &[u8], nodes_max: u32) -> Box<CloseReason> {
     Box::new(match error {
         FrameError::TooLong { frame_bytes_max } => CloseReason::FrameTooLong { frame_bytes_max },
-        FrameError::Io(error) if error.kind() == ErrorKind::TimedOut => {
+        // The system says `TimedOut`, too, when the network is gone; that has an error number.
+        FrameError::Io(error) if error.kind() == ErrorKind::TimedOut && error.raw_os_error().is_none() => {
             let complete = partial.ends_with(b"\n")
                 && Frame::new(partial).is_ok_and(|frame| Document::parse(frame, nodes_max).is_ok());
             CloseReason::FrameTimeout { zero_byte_missing: complete }
@@ -473,21 +360,22 @@ fn read_failed(error: FrameError, partial: &[u8], nodes_max: u32) -> Box<CloseRe
     })
 }
 
-/// Reads and drops what a peer that was told to go still sends, for a short time.
-#[inline(never)]
-fn linger(link: &Link) {
-    let deadline = Instant::now() + LINGER;
-    let mut scrap = [0; 512];
-    while !link.is_dead() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() || link.set_read_timeout(Some(left)).is_err() {
-            return;
-        }
-        match link.read(&mut scrap) {
-            Ok(0) => return,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(_) => return,
-            Ok(_) => {}
-        }
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_network_that_is_gone_is_not_a_frame_that_was_not_ended() {
+        let because = |error: io::Error, partial: &[u8]| *read_failed(FrameError::Io(error), partial, 100);
+        let deadline = || io::Error::from(ErrorKind::TimedOut);
+        let lost = || io::Error::from(rustix::io::Errno::TIMEDOUT);
+        assert_eq!(lost().kind(), ErrorKind::TimedOut);
+        assert!(matches!(because(lost(), b"<a/>\n"), CloseReason::Lost(_)));
+        assert_eq!(because(deadline(), b"<a/>\n"), CloseReason::FrameTimeout { zero_byte_missing: true });
+        assert_eq!(because(deadline(), b"<a/>"), CloseReason::FrameTimeout { zero_byte_missing: false });
+        assert_eq!(because(deadline(), b"<a>\n"), CloseReason::FrameTimeout { zero_byte_missing: false });
+        assert_eq!(because(deadline(), b""), CloseReason::FrameTimeout { zero_byte_missing: false });
     }
 }

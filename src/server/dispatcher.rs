@@ -6,6 +6,7 @@
 //!
 //! Knows: the order of events, time. Must not know: what the application does with them.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, Scope};
@@ -15,10 +16,11 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use log::{debug, error, info, warn};
 
 use super::STACK_BYTES;
-use super::connection::LINGER;
 use super::engine::{Context, Engine, Outlet};
-use super::event::{Event, Opened};
-use super::outbox::Outbox;
+use super::event::{EVENTS_MAX, Event, Opened};
+use super::outbox::{Outbox, Pushed};
+use super::outbox::{Outbox, Pushed};
+use super::parting::LINGER;
 use super::seats::ThreadPermit;
 use super::service::{CloseReason, ConnectionId, Now, Service};
 use super::shutdown::{Ended, Shared};
@@ -51,27 +53,44 @@ pub(super) struct Dispatcher<S> {
     engine: Engine,
     inbox: Receiver<Event>,
     shared: Arc<Shared>,
-    limits: Arc<Limits>,
     next_tick: Instant,
-    /// Connections that the application has forgotten and that still get their last bytes; with the time since
-    /// which everything has been sent, and whether the peer has closed.
-    parting: Vec<(Arc<Outbox>, bool)>,
+    /// Connections that the application has forgotten and whose sockets are still needed: they get their last bytes,
+    /// or have yet to close.
+    parting: HashMap<ConnectionId, Parting>,
     /// When the application panicked outside any connection.
     panics: Vec<Instant>,
+}
+
+/// Stops the rest of the server when the dispatcher ends, should it end by a panic that is not the application's: who
+/// waits for a dispatcher that is no more would wait for ever.
+struct StopAtEnd(Arc<Shared>);
+
+impl Drop for StopAtEnd {
+    fn drop(&mut self) {
+        self.0.begin_stop();
+        self.0.budget.close();
+        self.0.seats.close();
+    }
+}
+
+/// A connection on its way out.
+struct Parting {
+    outbox: Arc<Outbox>,
+    /// Whether its client's thread has ended: then nothing is left to do once the last byte is sent.
+    ended: bool,
 }
 
 impl<S: Service> Dispatcher<S> {
     pub(super) fn new(service: S, inbox: Receiver<Event>, shared: Arc<Shared>) -> Dispatcher<S> {
         let now = read_clock();
-        let trace = shared.observer.wants_frames_out().then(|| Arc::clone(&shared.observer));
+        let trace = shared.wants_frames_out.then(|| Arc::clone(&shared.observer));
         Dispatcher {
             service,
             engine: Engine::new(now, trace),
             inbox,
-            limits: shared.limits(),
             shared,
             next_tick: now.instant + TICK,
-            parting: Vec::new(),
+            parting: HashMap::new(),
             panics: Vec::new(),
         }
     }
@@ -79,6 +98,7 @@ impl<S: Service> Dispatcher<S> {
     /// Handles events until the server stops. Catch-up writers are threads of the scope.
     pub(super) fn run(mut self) -> Ended {
         thread::scope(|scope| {
+            let _stop = StopAtEnd(Arc::clone(&self.shared));
             while !self.shared.is_stopping() {
                 match self.inbox.recv_deadline(self.next_tick) {
                     Ok(event) => self.handle_batch(event),
@@ -128,9 +148,9 @@ impl<S: Service> Dispatcher<S> {
             Event::Withdraw(id, answer) => {
                 let _ = answer.send(self.withdraw(id));
             }
-            Event::Closed(id, reason) => self.engine.close(id, *reason),
+            Event::FellBehind(id, outbox) => self.engine.needs_writer(id, outbox),
+            Event::Closed { id, reason, ended } => self.closed(id, *reason, ended),
             Event::External(event) => self.guard(None, |service, cx| service.on_external(cx, event)),
-            Event::Limits(limits) => self.limits = limits,
             Event::Stop => {}
         }
         0
@@ -138,45 +158,66 @@ impl<S: Service> Dispatcher<S> {
 
     fn open(&mut self, opened: Opened) {
         let Opened { id, peer, outbox, settings } = opened;
-        if self.engine.is_taken(id) {
-            // The seat was given back, but its last connection is still in the queue of those to close.
-            self.close_all();
-        }
         self.engine.insert(id, peer, Some(settings), Outlet::Outbox(outbox));
         self.guard(Some(id), |service, cx| service.on_open(cx, id));
     }
 
-    /// Makes the application forget a connection without touching its link.
-    fn withdraw(&mut self, id: ConnectionId) -> bool {
-        self.engine.flush();
-        let Some(slot) = self.engine.remove(id) else { return false };
-        let unused = match &slot.outlet {
-            Outlet::Outbox(outbox) => outbox.withdraw(),
-            Outlet::Buffer(_) => false,
-        };
-        let reason = CloseReason::NotXmlSocket("an HTTP request");
-        self.shared.observer.closed(id, &reason);
-        self.guard(None, |service, cx| service.on_close(cx, id, &reason));
-        unused
-    }
-
-    /// Sends what is to be sent, closes what is to be closed, and starts writers for those who fell behind.
-    fn settle<'scope>(&mut self, scope: &'scope Scope<'scope, '_>) {
-        self.engine.flush();
-        self.close_all();
-        for (id, outbox) in self.engine.take_behind() {
-            self.start_writer(scope, id, outbox);
+    /// A client's thread hands on nothing more.
+    fn closed(&mut self, id: ConnectionId, reason: CloseReason, ended: bool) {
+        if let Some(slot) = self.engine.slot(id) {
+            slot.ended |= ended;
+            self.engine.close(id, reason);
+        } else if ended && let Some(parting) = self.parting.get_mut(&id) {
+            parting.ended = true;
+            if parting.outbox.finished().is_some() {
+                self.parting.remove(&id);
+            }
         }
-        self.close_all();
     }
 
-    /// Closes what is to be closed, all of it: closing may close more.
-    fn close_all(&mut self) {
+    /// Makes the application forget a connection without touching its link, so that its thread may write to it. `false`
+    /// when the connection was sent something before, or is on its way out: then it is closed like any other.
+    fn withdraw(&mut self, id: ConnectionId) -> bool {
+        const REASON: CloseReason = CloseReason::NotXmlSocket("an HTTP request");
+        self.engine.flush();
+        let open = self.engine.is_open(id);
+        let unused = self.engine.slot(id).is_some_and(|slot| match &slot.outlet {
+            Outlet::Outbox(outbox) => open && outbox.withdraw(),
+            Outlet::Buffer(_) => false,
+        });
+        if !unused {
+            self.engine.close(id, REASON);
+            return false;
+        }
+        self.engine.remove(id);
+        self.shared.observer.closed(id, &REASON);
+        self.guard(Some(id), |service, cx| service.on_close(cx, id, &REASON));
+        true
+    }
+
+    /// Sends what is to be sent, closes what is to be closed, and starts writers for those who fell behind, until
+    /// nothing is left: closing makes the application send and close more.
+    fn settle<'scope>(&mut self, scope: &'scope Scope<'scope, '_>) {
+        loop {
+            self.engine.flush();
+            for (id, outbox) in self.engine.take_behind() {
+                self.start_writer(scope, id, outbox);
+            }
+            if !self.close_all() {
+                return;
+            }
+        }
+    }
+
+    /// Closes what is to be closed, all of it: closing may close more. Gives whether there was anything.
+    fn close_all(&mut self) -> bool {
+        let mut any = false;
         loop {
             let closings = self.engine.take_closings();
             if closings.is_empty() {
-                return;
+                return any;
             }
+            any = true;
             self.engine.flush();
             for (id, reason) in closings {
                 let Some(slot) = self.engine.remove(id) else { continue };
@@ -185,26 +226,28 @@ impl<S: Service> Dispatcher<S> {
                     _ => info!("{id} from {} closed: {reason}", slot.peer.address),
                 }
                 if let Outlet::Outbox(outbox) = slot.outlet {
-                    self.part(outbox, &reason);
+                    self.part(id, Parting { outbox, ended: slot.ended }, &reason);
                 }
                 self.shared.observer.closed(id, &reason);
-                self.guard(None, |service, cx| service.on_close(cx, id, &reason));
+                // A panic here concerns a connection that is gone already: its peer must not be able to stop the server.
+                self.guard(Some(id), |service, cx| service.on_close(cx, id, &reason));
             }
         }
     }
 
     /// Lets a connection's link go, after its last bytes where there is somebody to take them.
-    fn part(&mut self, outbox: Arc<Outbox>, reason: &CloseReason) {
+    fn part(&mut self, id: ConnectionId, parting: Parting, reason: &CloseReason) {
         match reason {
             CloseReason::Lost(_) | CloseReason::TooSlow | CloseReason::WriteTimeout | CloseReason::NoThreadLeft => {
-                outbox.link().kill(reason.clone());
-                outbox.discard();
+                parting.outbox.link().kill(reason.clone());
+                parting.outbox.discard();
             }
             _ => {
-                outbox.finish();
-                let peer_closed = *reason == CloseReason::ByPeer;
-                if !(peer_closed && outbox.finished().is_some()) {
-                    self.parting.push((outbox, peer_closed));
+                if parting.outbox.finish(reason) == Pushed::FellBehind {
+                    self.engine.needs_writer(id, Arc::clone(&parting.outbox));
+                }
+                if !(parting.ended && parting.outbox.finished().is_some()) {
+                    self.parting.insert(id, parting);
                 }
             }
         }
@@ -237,19 +280,19 @@ impl<S: Service> Dispatcher<S> {
         self.next_tick = now + TICK;
         let mut idle = Vec::new();
         let mut expired = Vec::new();
-        if let Some(max) = Limits::bound(self.limits.idle_seconds_max).map(Duration::from_secs) {
+        if let Some(max) = Limits::bound(self.shared.limits().idle_seconds_max).map(Duration::from_secs) {
             for slot in self.engine.slots() {
                 let Outlet::Outbox(outbox) = &slot.outlet else { continue };
                 if !slot.settings.as_ref().is_some_and(|settings| settings.idle) {
                     continue;
                 }
                 let silent = outbox.link().silent(now);
-                if silent >= max {
+                // Nobody is closed for a silence that the application had no chance to end.
+                let asked = slot.asked.is_some_and(|at| now.saturating_duration_since(at) <= silent);
+                if asked && silent >= max {
                     expired.push(slot.id);
-                } else if silent < max / 2 {
-                    slot.asked = false;
-                } else if !slot.asked {
-                    slot.asked = true;
+                } else if !asked && silent >= max / 2 {
+                    slot.asked = Some(now);
                     idle.push(slot.id);
                 }
             }
@@ -258,11 +301,12 @@ impl<S: Service> Dispatcher<S> {
             self.engine.close(id, CloseReason::IdleTimeout);
         }
         for id in idle {
+            self.engine.ping(id);
             self.guard(Some(id), |service, cx| service.on_idle(cx, id));
         }
-        self.parting.retain(|(outbox, peer_closed)| match outbox.finished() {
+        self.parting.retain(|_, Parting { outbox, ended }| match outbox.finished() {
             None => !outbox.link().is_dead(),
-            Some(_) if *peer_closed => false,
+            Some(_) if *ended => false,
             Some(at) if now.saturating_duration_since(at) < LINGER => true,
             Some(_) => {
                 outbox.link().kill(CloseReason::Shutdown);
@@ -298,38 +342,79 @@ impl<S: Service> Dispatcher<S> {
         }
     }
 
-    /// Stops: farewell, last bytes until a deadline, then every link is shut down, which frees every thread.
+    /// Stops: what waits is handled, farewell, last bytes until a deadline, then every link is shut down, which frees
+    /// every thread.
     fn stop<'scope>(&mut self, scope: &'scope Scope<'scope, '_>) {
+        let begun = Instant::now();
+        let patience = Limits::bound(self.shared.limits().shutdown_seconds_max).map(Duration::from_secs);
+        self.handle_waiting(|| patience.is_some_and(|patience| begun.elapsed() >= patience / 2));
         self.engine.now = read_clock();
         self.guard(None, |service, cx| service.on_shutdown(cx));
         self.settle(scope);
-        let mut outboxes: Vec<_> = self.parting.drain(..).map(|(outbox, _)| outbox).collect();
-        outboxes.extend(self.engine.slots().filter_map(|slot| match &slot.outlet {
-            Outlet::Outbox(outbox) => Some(Arc::clone(outbox)),
-            Outlet::Buffer(_) => None,
-        }));
-        outboxes.iter().for_each(|outbox| outbox.finish());
+        let mut outboxes: Vec<_> = self.parting.drain().map(|(_, parting)| parting.outbox).collect();
+        let open: Vec<_> = self.engine.remove_all().collect();
+        for slot in open {
+            if let Outlet::Outbox(outbox) = slot.outlet {
+                self.finish(scope, slot.id, &outbox);
+                outboxes.push(outbox);
+            }
+        }
         self.shared.budget.close();
-        let deadline = Instant::now() + Duration::from_secs(self.limits.shutdown_seconds_max);
         let mut grace = None;
         loop {
-            // Clients' threads that wait for room in the channel must get it in order to end.
-            while self.inbox.try_recv().is_ok() {}
-            let now = Instant::now();
+            self.drop_waiting(scope, &mut outboxes);
             outboxes.retain(|outbox| outbox.finished().is_none() && !outbox.link().is_dead());
-            if outboxes.is_empty() && self.shared.seats.taken() == 0 || now >= deadline {
+            let now = Instant::now();
+            if outboxes.is_empty() && self.shared.seats.taken() == 0
+                || patience.is_some_and(|patience| now.duration_since(begun) >= patience)
+                || outboxes.is_empty() && now >= *grace.get_or_insert(now + STOP_GRACE)
+            {
                 break;
             }
-            if outboxes.is_empty() && now >= *grace.get_or_insert(now + STOP_GRACE) {
-                break;
-            }
-            let _ = self.inbox.recv_timeout(STOP_POLL);
+            thread::sleep(STOP_POLL);
         }
         if !outboxes.is_empty() {
             warn!("{} clients had not taken everything when the server stopped", outboxes.len());
         }
-        self.shared.seats.kill_all();
+        self.shared.seats.close();
         outboxes.iter().for_each(|outbox| outbox.discard());
+    }
+
+    /// Handles the events that wait when the server stops: they were said before. Not those that come meanwhile, and
+    /// none for an application that keeps panicking.
+    fn handle_waiting(&mut self, is_late: impl Fn() -> bool) {
+        self.engine.now = read_clock();
+        for _ in 0..self.inbox.len() {
+            if is_late() || self.panics.len() >= PANICS_MAX {
+                return;
+            }
+            let Ok(event) = self.inbox.try_recv() else { return };
+            let cost = self.handle(event);
+            self.shared.budget.give_back(cost);
+        }
+    }
+
+    /// Drops the events that come after the farewell: clients' threads that wait for room in the channel must get it
+    /// in order to end. Who is announced only now is told that nothing will come.
+    fn drop_waiting<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, outboxes: &mut Vec<Arc<Outbox>>) {
+        let inbox = self.inbox.clone();
+        for event in inbox.try_iter().take(EVENTS_MAX) {
+            match event {
+                Event::Opened(opened) => {
+                    self.finish(scope, opened.id, &opened.outbox);
+                    outboxes.push(opened.outbox);
+                }
+                Event::FellBehind(id, outbox) => self.start_writer(scope, id, outbox),
+                _ => {}
+            }
+        }
+    }
+
+    /// Lets a client that gets nothing more take what it was sent, and hear that the server stops.
+    fn finish<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, id: ConnectionId, outbox: &Arc<Outbox>) {
+        if outbox.finish(&CloseReason::Shutdown) == Pushed::FellBehind {
+            self.start_writer(scope, id, Arc::clone(outbox));
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::listener::{Frames, ListenerSettings};
 use super::observer::Observer;
@@ -26,18 +27,26 @@ pub(super) enum Outlet {
     Buffer(Vec<u8>),
 }
 
-/// A connection as the dispatcher knows it.
-pub(super) struct Slot {
-    /// Who is in this slot. Checked at each use, because slots are used again and ids are not.
-    pub(super) id: ConnectionId,
+/// All that sending to a connection touches, apart from everything else: a fan-out to thousands runs over these.
+#[derive(Clone, Default)]
+struct Mark {
+    /// Who may be sent to in this slot; nobody when the slot is free or its connection is about to be closed.
+    /// Compared at each use, because slots are used again and ids are not.
+    id: Option<ConnectionId>,
     /// The range of the batch that was noted last; empty when this client has none yet.
     last: Range<u32>,
-    /// The ranges noted before it.
+}
+
+/// A connection as the dispatcher knows it.
+pub(super) struct Slot {
+    /// Who is in this slot.
+    pub(super) id: ConnectionId,
+    /// The ranges noted before the one in its mark.
     earlier: Vec<Range<u32>>,
-    /// Set by the first `close`: nothing more is sent.
-    closing: bool,
-    /// Whether the application has been asked to ping it since its last sign of life.
-    pub(super) asked: bool,
+    /// When the application was last told of its silence.
+    pub(super) asked: Option<Instant>,
+    /// Whether its client's thread has ended.
+    pub(super) ended: bool,
     /// What the application may know of it.
     pub(super) peer: Peer,
     /// The settings of its listener; `None` on a stage.
@@ -48,6 +57,8 @@ pub(super) struct Slot {
 
 /// All connections that the application knows of, and what is to be sent to them.
 pub(super) struct Engine {
+    /// For each slot what sending to it touches.
+    marks: Vec<Mark>,
     slots: Vec<Option<Box<Slot>>>,
     /// How many slots are taken.
     connections: usize,
@@ -68,6 +79,7 @@ pub(super) struct Engine {
 impl Engine {
     pub(super) fn new(now: Now, trace: Option<Arc<dyn Observer>>) -> Engine {
         Engine {
+            marks: Vec::new(),
             slots: Vec::new(),
             connections: 0,
             batch: Vec::new(),
@@ -90,10 +102,13 @@ impl Engine {
         let at = id.slot();
         if self.slots.len() <= at {
             self.slots.resize_with(at + 1, || None);
+            self.marks.resize(at + 1, Mark::default());
         }
+        // The connection that had this slot before kept its seat until its outbox was dropped.
         debug_assert!(self.slots[at].is_none(), "a slot is used again only after it was freed");
         self.connections += 1;
-        let slot = Slot { id, last: 0..0, earlier: Vec::new(), closing: false, asked: false, peer, settings, outlet };
+        self.marks[at] = Mark { id: Some(id), last: 0..0 };
+        let slot = Slot { id, earlier: Vec::new(), asked: None, ended: false, peer, settings, outlet };
         self.slots[at] = Some(Box::new(slot));
     }
 
@@ -101,17 +116,20 @@ impl Engine {
     pub(super) fn remove(&mut self, id: ConnectionId) -> Option<Box<Slot>> {
         self.slot(id)?;
         self.connections -= 1;
+        self.marks[id.slot()] = Mark::default();
         self.slots[id.slot()].take()
     }
 
-    /// Whether somebody is in the slot that `id` would have.
-    pub(super) fn is_taken(&self, id: ConnectionId) -> bool {
-        self.slots.get(id.slot()).is_some_and(Option::is_some)
+    /// Lets all connections go.
+    pub(super) fn remove_all(&mut self) -> impl Iterator<Item = Box<Slot>> {
+        self.connections = 0;
+        self.marks.clear();
+        self.slots.drain(..).flatten()
     }
 
     /// Whether the connection is there, and not about to be closed.
-    pub(super) fn is_open(&mut self, id: ConnectionId) -> bool {
-        self.slot(id).is_some_and(|slot| !slot.closing)
+    pub(super) fn is_open(&self, id: ConnectionId) -> bool {
+        self.marks.get(id.slot()).is_some_and(|mark| mark.id == Some(id))
     }
 
     /// The connection, if it is (still) there.
@@ -126,14 +144,15 @@ impl Engine {
 
     /// Notes that a connection is to be closed, after the last frame that its reason has for it.
     pub(super) fn close(&mut self, id: ConnectionId, reason: CloseReason) {
-        let Some(slot) = self.slot(id).filter(|slot| !slot.closing) else { return };
+        if !self.is_open(id) {
+            return;
+        }
+        let Some(slot) = self.slot(id) else { return };
         let xml = slot.settings.as_ref().is_some_and(|settings| settings.frames == Frames::Xml);
         if xml && let Some(farewell) = reason.farewell() {
             self.send_all([id], &farewell);
         }
-        if let Some(slot) = self.slot(id) {
-            slot.closing = true;
-        }
+        self.marks[id.slot()].id = None;
         self.closings.push((id, reason));
     }
 
@@ -145,6 +164,24 @@ impl Engine {
     /// The outboxes that fell behind at the last flushes.
     pub(super) fn take_behind(&mut self) -> Vec<(ConnectionId, Arc<Outbox>)> {
         std::mem::take(&mut self.behind)
+    }
+
+    /// Notes that an outbox needs a catch-up writer.
+    pub(super) fn needs_writer(&mut self, id: ConnectionId, outbox: Arc<Outbox>) {
+        self.behind.push((id, outbox));
+    }
+
+    /// Asks a connection for a sign of life in its protocol's own words, if it has any for that.
+    pub(super) fn ping(&mut self, id: ConnectionId) {
+        let Some(Slot { outlet: Outlet::Outbox(outbox), .. }) = self.slot(id) else { return };
+        match outbox.ping() {
+            Pushed::Done => {}
+            Pushed::FellBehind => {
+                let outbox = Arc::clone(outbox);
+                self.needs_writer(id, outbox);
+            }
+            Pushed::Overflow => self.close(id, CloseReason::TooSlow),
+        }
     }
 
     /// Bytes waiting for the next flush.
@@ -167,19 +204,18 @@ impl Engine {
         let mut receivers = 0;
         for id in to {
             let at = id.slot();
-            let Some(Some(slot)) = self.slots.get_mut(at) else { continue };
-            if slot.id != id || slot.closing {
-                continue;
-            }
+            let Some(mark) = self.marks.get_mut(at).filter(|mark| mark.id == Some(id)) else { continue };
             receivers += 1;
-            if slot.last.is_empty() {
+            if mark.last.is_empty() {
                 self.touched.push(at as u32);
-                slot.last = start..end;
-            } else if slot.last.end == start {
-                slot.last.end = end;
+                mark.last = start..end;
+            } else if mark.last.end == start {
+                mark.last.end = end;
             } else {
-                let before = std::mem::replace(&mut slot.last, start..end);
-                slot.earlier.push(before);
+                let before = std::mem::replace(&mut mark.last, start..end);
+                if let Some(slot) = &mut self.slots[at] {
+                    slot.earlier.push(before);
+                }
             }
         }
         if receivers == 0 {
@@ -194,13 +230,15 @@ impl Engine {
         let mut ranges = Vec::new();
         let mut too_slow = Vec::new();
         for at in self.touched.drain(..) {
-            let Some(Some(slot)) = self.slots.get_mut(at as usize) else { continue };
-            if slot.last.is_empty() {
+            let at = at as usize;
+            let Some(slot) = &mut self.slots[at] else { continue };
+            let last = std::mem::take(&mut self.marks[at].last);
+            if last.is_empty() {
                 continue;
             }
             ranges.clear();
             ranges.append(&mut slot.earlier);
-            ranges.push(std::mem::take(&mut slot.last));
+            ranges.push(last);
             if let Some(trace) = &self.trace {
                 let frames = ranges.iter().flat_map(|range| batch.bytes(range).split_inclusive(|&byte| byte == NUL));
                 frames.for_each(|frame| trace.frame_out(slot.id, &frame[..frame.len() - 1]));

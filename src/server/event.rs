@@ -11,7 +11,7 @@ use crossbeam_channel::Sender;
 use super::listener::ListenerSettings;
 use super::outbox::Outbox;
 use super::service::{CloseReason, ConnectionId, Message, Peer};
-use crate::wire::{CHANNEL_BYTES_MAX, Frame, Limits};
+use crate::wire::{CHANNEL_BYTES_MAX, Frame};
 
 /// Events that may wait for the dispatcher; beyond it clients' threads wait.
 pub(super) const EVENTS_MAX: usize = 4_096;
@@ -44,12 +44,20 @@ pub(super) enum Event {
     /// A client's thread: the connection that was made known for its silence turned out to speak HTTP. The
     /// application forgets it; the answer is whether the thread may write to it again.
     Withdraw(ConnectionId, Sender<bool>),
-    /// A client's thread: it reads no more.
-    Closed(ConnectionId, Box<CloseReason>),
+    /// A client's thread: what it sent by itself did not fit into the socket; a catch-up writer must be started.
+    FellBehind(ConnectionId, Arc<Outbox>),
+    /// A client's thread: it hands on nothing more.
+    Closed {
+        /// Of whom.
+        id: ConnectionId,
+        /// Why.
+        reason: Box<CloseReason>,
+        /// Whether the thread has ended, too, so that nobody drops what the peer may still send. If it has not, it
+        /// says so later, with the same event.
+        ended: bool,
+    },
     /// Any thread, through a handle.
     External(Box<dyn Any + Send>),
-    /// Any thread, through a handle: limits that apply from now on.
-    Limits(Arc<Limits>),
     /// Wakes the dispatcher up to see that the server stops.
     Stop,
 }

@@ -1,4 +1,4 @@
-//! Defines [`Bucket`], which counts how fast frames come.
+//! Defines [`Bucket`], which counts how fast frames come, and [`Flooding`], which counts refusals.
 //!
 //! Knows: the rate limits. Must not know: what happens to a frame that comes too fast.
 
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use crate::wire::Limits;
 
 /// Refusals within [`REFUSALS_WINDOW`] after which a connection is closed.
-pub(super) const REFUSALS_MAX: u32 = 100;
+const REFUSALS_MAX: u32 = 100;
 
 /// See [`REFUSALS_MAX`].
-pub(super) const REFUSALS_WINDOW: Duration = Duration::from_secs(10);
+const REFUSALS_WINDOW: Duration = Duration::from_secs(10);
 
 /// A token bucket: it fills with `frames_per_second_max`, up to `frames_burst_max`, and each frame takes from it.
 pub(super) struct Bucket {
@@ -46,6 +46,30 @@ impl Bucket {
         } else {
             Err(Duration::from_secs_f64((cost - self.tokens) / rate))
         }
+    }
+}
+
+/// How fast one connection's frames come.
+pub(super) struct Flooding {
+    pub(super) bucket: Bucket,
+    refusals: u32,
+    since: Instant,
+}
+
+impl Flooding {
+    pub(super) fn new(limits: &Limits) -> Flooding {
+        let now = Instant::now();
+        Flooding { bucket: Bucket::new(limits, now), refusals: 0, since: now }
+    }
+
+    /// Counts a refusal. `true` when there were too many in a short time.
+    pub(super) fn is_over(&mut self) -> bool {
+        if self.since.elapsed() > REFUSALS_WINDOW {
+            self.refusals = 0;
+            self.since = Instant::now();
+        }
+        self.refusals += 1;
+        self.refusals > REFUSALS_MAX
     }
 }
 

@@ -3,17 +3,20 @@
 //! Knows: how a socket is bound, what accepting can fail with. Must not know: what a connection says.
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, Scope};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use log::{debug, info, warn};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::connection::{self, Connection};
+use super::http::Door;
 use super::link::Link;
+use super::parting;
+use super::proxy::Network;
 use super::seats::{NoSeat, ThreadPermit};
 use super::shutdown::Shared;
 use super::{STACK_BYTES, StartError};
@@ -24,6 +27,9 @@ const BACKLOG: i32 = 4_096;
 
 /// How long accepting rests when the system has no descriptor or memory left.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often a listener says that it rests, at most.
+const EXHAUSTED_WARNING: Duration = Duration::from_secs(60);
 
 /// Threads that may be telling refused connections why, at a time.
 const REFUSERS_MAX: usize = 8;
@@ -49,7 +55,8 @@ pub enum Framing {
 /// What happens to frames that come faster than `frames_per_second_max`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flood {
-    /// They are refused with an error, and a client that goes on is closed.
+    /// They are refused with an error, and a client that goes on is closed. Where frames are not parsed, and the server
+    /// writes none of its own, they wait as with [`Pause`](Flood::Pause).
     Refuse,
     /// They are read later; nothing is lost.
     Pause,
@@ -72,12 +79,17 @@ pub struct ListenerSettings {
     pub idle: bool,
     /// Where policy requests are answered from; without it they are frames like others.
     pub policy: Option<PolicySource>,
+    /// What answers HTTP requests; without it they are refused.
+    pub http: Option<Arc<dyn Door>>,
+    /// The proxies that are believed when they say for whom they speak. A connection from one of them MUST begin with
+    /// a PROXY header or an HTTP request.
+    pub proxies: Vec<Network>,
     /// Whether policy requests are all that is answered.
     pub(super) policy_only: bool,
 }
 
 impl Default for ListenerSettings {
-    /// XML, zero bytes, refusals, idle connections closed, no policy.
+    /// XML, zero bytes, refusals, idle connections closed; no policy, no HTTP, no proxy.
     fn default() -> ListenerSettings {
         ListenerSettings {
             frames: Frames::Xml,
@@ -85,14 +97,34 @@ impl Default for ListenerSettings {
             flood: Flood::Refuse,
             idle: true,
             policy: None,
+            http: None,
+            proxies: Vec::new(),
             policy_only: false,
         }
     }
 }
 
+impl ListenerSettings {
+    /// The policy file for who reached `local`; `None` where none is served.
+    pub(super) fn policy_at(&self, local: SocketAddr) -> Option<PolicyFile> {
+        let policy = self.policy.as_ref()?;
+        let (mut file, _) = policy(local).restricted_to_serving_port(local.port());
+        if !self.policy_only {
+            // A meta-policy belongs into the master policy file; Lightspark rejects a file from elsewhere that has one.
+            file.site_control = None;
+        }
+        Some(file)
+    }
+
+    /// Whether `address` is one of the proxies that are believed.
+    pub(super) fn is_proxy(&self, address: IpAddr) -> bool {
+        self.proxies.iter().any(|network| network.contains(address))
+    }
+}
+
 /// A bound port with its settings, not yet accepting.
 pub struct Listener {
-    pub(super) socket: TcpListener,
+    pub(super) socket: Arc<TcpListener>,
     pub(super) address: SocketAddr,
     pub(super) settings: Arc<ListenerSettings>,
 }
@@ -133,7 +165,7 @@ impl Listener {
         reference.set_tcp_keepalive(&TcpKeepalive::new().with_time(Duration::from_secs(120)))?;
         reference.set_tcp_nodelay(true)?;
         let address = socket.local_addr()?;
-        Ok(Listener { socket, address, settings: Arc::new(settings) })
+        Ok(Listener { socket: Arc::new(socket), address, settings: Arc::new(settings) })
     }
 
     /// Takes a socket that listens already as a policy port.
@@ -153,6 +185,7 @@ impl Listener {
     /// Accepts connections until the server stops; then waits until the last of their threads has ended.
     pub(super) fn run(self, index: usize, shared: &Arc<Shared>) {
         let refusers = AtomicUsize::new(0);
+        let mut warned: Option<Instant> = None;
         thread::scope(|scope| {
             while !shared.is_stopping() {
                 match self.socket.accept() {
@@ -160,9 +193,13 @@ impl Listener {
                         self.admit(index, scope, shared, &refusers, stream, address);
                     }
                     Ok(_) => {}
+                    Err(_) if shared.is_stopping() => {}
                     Err(error) if is_passing(&error) => debug!("accepting on {} failed: {error}", self.address),
                     Err(error) => {
-                        warn!("accepting on {} rests for a moment: {error}", self.address);
+                        if warned.is_none_or(|at| at.elapsed() >= EXHAUSTED_WARNING) {
+                            warn!("accepting on {} rests until the system can: {error}", self.address);
+                            warned = Some(Instant::now());
+                        }
                         thread::sleep(EXHAUSTED_PAUSE);
                     }
                 }
@@ -182,24 +219,26 @@ impl Listener {
     ) {
         let link = Arc::new(Link::new(stream));
         let limits = shared.limits();
-        let seat = shared.seats.take(address.ip(), &link, &limits);
-        let seated = seat.and_then(|seat| Ok((seat, ThreadPermit::take().ok_or(NoSeat::ServerFull)?)));
-        let (seat, permit) = match seated {
+        // A proxy's connections are counted where they come from, once it has said so.
+        let counted = (!self.settings.is_proxy(address.ip())).then_some(address.ip());
+        let permit = ThreadPermit::take().ok_or(NoSeat::ServerFull);
+        let seated = permit.and_then(|permit| Ok((shared.seats.take(counted, &link, &limits)?, permit)));
+        let (id, permit) = match seated {
             Ok(seated) => seated,
             Err(no_seat) => return self.refuse(scope, shared, refusers, link, address, no_seat),
         };
-        shared.observer.accepted(seat.id, address);
-        let name = format!("client {}", seat.id);
-        let spare = Arc::clone(&link);
-        let connection = Connection::new(index, Arc::clone(&self.settings), Arc::clone(shared), limits, link, address);
-        let connection = Box::new(connection);
+        shared.observer.accepted(id, address);
+        let name = format!("client {id}");
+        let connection =
+            Connection::new(id, index, Arc::clone(&self.settings), Arc::clone(shared), limits, link, address);
+        let mut connection = Box::new(connection);
         let spawned = thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn_scoped(scope, move || {
             let _permit = permit;
-            connection::run(connection, seat);
+            connection::run(&mut connection);
         });
         if let Err(error) = spawned {
-            warn!("no thread for a connection: {error}");
-            drop(spare);
+            // The connection was dropped with the closure: closed, and its seat is free.
+            warn!("no thread for {id} from {address}: {error}");
         }
     }
 
@@ -213,6 +252,9 @@ impl Listener {
         address: SocketAddr,
         no_seat: NoSeat,
     ) {
+        if !shared.seats.refuse(&link) {
+            return;
+        }
         shared.observer.refused(address, no_seat.code());
         info!("refused a connection from {address}: {}", no_seat.code());
         if refusers.fetch_add(1, Ordering::Relaxed) >= REFUSERS_MAX {
@@ -221,7 +263,7 @@ impl Listener {
         }
         let thread = thread::Builder::new().name("refusal".to_owned()).stack_size(STACK_BYTES);
         let spawned = thread.spawn_scoped(scope, move || {
-            connection::refuse(&self.settings, &link, no_seat);
+            parting::refuse(&self.settings, &link, no_seat, Vec::new());
             refusers.fetch_sub(1, Ordering::Relaxed);
         });
         if spawned.is_err() {

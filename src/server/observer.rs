@@ -48,7 +48,7 @@ pub trait Observer: Send + Sync {
         let _ = (id, reason);
     }
 
-    /// A connection's thread has ended.
+    /// Nothing is left of an accepted connection: its thread has ended, its socket is closed, its seat is free.
     fn ended(&self, id: ConnectionId) {
         let _ = id;
     }

@@ -9,13 +9,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use super::link::Link;
+use super::observer::Observer;
 use super::service::{CloseReason, ConnectionId};
 use crate::wire::Limits;
 
 /// The seats of a server.
-#[derive(Default)]
 pub(super) struct Seats {
     state: Mutex<State>,
+    /// Who is told when a seat is free again.
+    observer: Arc<dyn Observer>,
 }
 
 #[derive(Default)]
@@ -28,6 +30,10 @@ struct State {
     free: Vec<u32>,
     connections: u64,
     by_address: HashMap<IpAddr, u64>,
+    /// The links of connections that are being told why they got no seat, for a stop.
+    refused: Vec<Weak<Link>>,
+    /// Set when the server stops: nobody is let in any more.
+    closed: bool,
 }
 
 /// Why there is no seat.
@@ -37,6 +43,8 @@ pub(super) enum NoSeat {
     ServerFull,
     /// `connections_per_address_max`.
     AddressFull,
+    /// The server stops.
+    Stopping,
 }
 
 impl NoSeat {
@@ -45,6 +53,7 @@ impl NoSeat {
         match self {
             NoSeat::ServerFull => "server-full",
             NoSeat::AddressFull => "address-full",
+            NoSeat::Stopping => "shutdown",
         }
     }
 
@@ -53,33 +62,42 @@ impl NoSeat {
         match self {
             NoSeat::ServerFull => "The server has as many connections as it may. Try again later.",
             NoSeat::AddressFull => "Your address has as many connections as it may. Close one first.",
+            NoSeat::Stopping => "The server stops.",
         }
     }
 }
 
-/// A connection's right to be there; given back when dropped.
+/// A connection's right to be there; given back when dropped. Its link holds it, so that it lasts as long as the
+/// socket: bytes that wait for a client that is on its way out count like the client itself.
 pub(super) struct Seat {
     seats: Arc<Seats>,
-    pub(super) id: ConnectionId,
-    address: Option<IpAddr>,
+    id: ConnectionId,
+    /// Where it is counted; `None` for loopback, and until a proxy has said where it comes from.
+    address: Mutex<Option<IpAddr>>,
 }
 
 impl Seats {
-    /// Takes a seat for a connection from `address`.
-    pub(super) fn take(self: &Arc<Seats>, address: IpAddr, link: &Arc<Link>, limits: &Limits) -> Result<Seat, NoSeat> {
+    pub(super) fn new(observer: Arc<dyn Observer>) -> Seats {
+        Seats { state: Mutex::default(), observer }
+    }
+
+    /// Gives the connection of `link`, which comes from `address`, a seat for as long as the link lasts. The address
+    /// is `None` when it is not known yet.
+    pub(super) fn take(
+        self: &Arc<Seats>,
+        address: Option<IpAddr>,
+        link: &Arc<Link>,
+        limits: &Limits,
+    ) -> Result<ConnectionId, NoSeat> {
         let mut state = self.lock();
-        let full = |count: u64, max: u64| Limits::bound(max).is_some_and(|max| count >= max);
+        if state.closed {
+            return Err(NoSeat::Stopping);
+        }
         if full(state.connections, limits.connections_max) || state.connections >= ConnectionId::SLOTS_MAX as u64 {
             return Err(NoSeat::ServerFull);
         }
-        let counted = counted_address(address);
-        if let Some(address) = counted {
-            let count = state.by_address.entry(address).or_default();
-            if full(*count, limits.connections_per_address_max) {
-                return Err(NoSeat::AddressFull);
-            }
-            *count += 1;
-        }
+        let counted = address.and_then(counted_address);
+        state.enter(counted, limits)?;
         state.connections += 1;
         state.serial += 1;
         let slot = match state.free.pop() {
@@ -90,12 +108,27 @@ impl Seats {
             }
         };
         state.links[slot] = Some(Arc::downgrade(link));
-        Ok(Seat { seats: Arc::clone(self), id: ConnectionId::new(state.serial, slot), address: counted })
+        let id = ConnectionId::new(state.serial, slot);
+        drop(state);
+        link.sit(Seat { seats: Arc::clone(self), id, address: Mutex::new(counted) });
+        Ok(id)
     }
 
-    /// Gives up every connection there is.
-    pub(super) fn kill_all(&self) {
-        let links: Vec<_> = self.lock().links.iter().flatten().filter_map(Weak::upgrade).collect();
+    /// Notes the link of a connection that is to be told why it got no seat. `false` when the server stops.
+    pub(super) fn refuse(&self, link: &Arc<Link>) -> bool {
+        let mut state = self.lock();
+        state.refused.retain(|link| link.strong_count() > 0);
+        state.refused.push(Arc::downgrade(link));
+        !state.closed
+    }
+
+    /// Gives up every connection there is, and lets nobody in any more.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        let links: Vec<_> = state.links.iter().flatten().chain(&state.refused).filter_map(Weak::upgrade).collect();
+        // Whoever drops the last hold on a link gives its seat back, which takes the lock.
+        drop(state);
         links.iter().for_each(|link| link.kill(CloseReason::Shutdown));
     }
 
@@ -109,6 +142,24 @@ impl Seats {
     }
 }
 
+impl Seat {
+    /// Counts the connection as one from `address`, and no more where it was counted before.
+    pub(super) fn count(&self, address: IpAddr, limits: &Limits) -> Result<(), NoSeat> {
+        let counted = counted_address(address);
+        let mut state = self.seats.lock();
+        let mut before = self.address();
+        if counted != *before {
+            state.enter(counted, limits)?;
+            state.leave(std::mem::replace(&mut before, counted));
+        }
+        Ok(())
+    }
+
+    fn address(&self) -> MutexGuard<'_, Option<IpAddr>> {
+        self.address.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut state = self.seats.lock();
@@ -116,15 +167,38 @@ impl Drop for Seat {
         state.connections -= 1;
         state.links[slot] = None;
         state.free.push(slot as u32);
-        if let Some(address) = self.address
-            && let Some(count) = state.by_address.get_mut(&address)
-        {
+        state.leave(*self.address());
+        drop(state);
+        self.seats.observer.ended(self.id);
+    }
+}
+
+impl State {
+    /// Counts a connection from `address`, if there is room for one more.
+    fn enter(&mut self, address: Option<IpAddr>, limits: &Limits) -> Result<(), NoSeat> {
+        let Some(address) = address else { return Ok(()) };
+        let count = self.by_address.get(&address).copied().unwrap_or(0);
+        if full(count, limits.connections_per_address_max) {
+            return Err(NoSeat::AddressFull);
+        }
+        self.by_address.insert(address, count + 1);
+        Ok(())
+    }
+
+    /// Counts a connection from `address` no more.
+    fn leave(&mut self, address: Option<IpAddr>) {
+        let Some(address) = address else { return };
+        if let Some(count) = self.by_address.get_mut(&address) {
             *count -= 1;
             if *count == 0 {
-                state.by_address.remove(&address);
+                self.by_address.remove(&address);
             }
         }
     }
+}
+
+fn full(count: u64, max: u64) -> bool {
+    Limits::bound(max).is_some_and(|max| count >= max)
 }
 
 /// The address under which a connection is counted: IPv6 by its /64, which one customer has; loopback is exempt.

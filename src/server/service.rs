@@ -6,6 +6,7 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 use super::engine::Context;
@@ -54,7 +55,7 @@ pub trait Service: Send {
 
 /// The name of a connection for as long as the server runs; never given to another one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ConnectionId(u64);
+pub struct ConnectionId(NonZeroU64);
 
 impl ConnectionId {
     /// Bits that hold the place in the dispatcher's table; the rest is a running number.
@@ -64,18 +65,19 @@ impl ConnectionId {
     pub(crate) const SLOTS_MAX: usize = 1 << ConnectionId::SLOT_BITS;
 
     pub(crate) fn new(serial: u64, slot: usize) -> ConnectionId {
-        debug_assert!(slot < ConnectionId::SLOTS_MAX);
-        ConnectionId(serial << ConnectionId::SLOT_BITS | slot as u64)
+        debug_assert!(serial > 0 && slot < ConnectionId::SLOTS_MAX);
+        let bits = NonZeroU64::new(serial << ConnectionId::SLOT_BITS | slot as u64);
+        ConnectionId(bits.unwrap_or(NonZeroU64::MAX))
     }
 
     pub(crate) fn slot(self) -> usize {
-        (self.0 & (ConnectionId::SLOTS_MAX as u64 - 1)) as usize
+        (self.0.get() & (ConnectionId::SLOTS_MAX as u64 - 1)) as usize
     }
 
     /// The running number: the first connection is 1.
     #[must_use]
     pub fn serial(self) -> u64 {
-        self.0 >> ConnectionId::SLOT_BITS
+        self.0.get() >> ConnectionId::SLOT_BITS
     }
 }
 
@@ -150,6 +152,8 @@ impl Peer {
 pub enum Transport {
     /// As they are, on a TCP connection.
     Tcp,
+    /// In WebSocket messages.
+    WebSocket,
 }
 
 /// The time at which an event is handled, given to the application so that it needs no clock.
@@ -189,10 +193,16 @@ pub enum CloseReason {
     WriteTimeout,
     /// It fell behind, and the system has no thread left to write to it.
     NoThreadLeft,
+    /// Its address, named by a proxy, has as many connections as it may.
+    AddressFull,
     /// It asked for the policy file and got it.
     PolicyServed,
-    /// What it speaks is not this protocol (HTTP, TLS).
+    /// It sent an HTTP request and got its answer.
+    HttpAnswered,
+    /// What it speaks is not this protocol (TLS, HTTP where nothing answers it).
     NotXmlSocket(&'static str),
+    /// It broke the protocol in which its frames travel (WebSocket).
+    ProtocolError(Cow<'static, str>),
     /// The application panicked while it handled the connection.
     Panicked,
     /// The server stops.
@@ -225,8 +235,11 @@ impl CloseReason {
             CloseReason::TooSlow => "too-slow",
             CloseReason::WriteTimeout => "write-timeout",
             CloseReason::NoThreadLeft => "server-full",
+            CloseReason::AddressFull => "address-full",
             CloseReason::PolicyServed => "policy-served",
+            CloseReason::HttpAnswered => "http-answered",
             CloseReason::NotXmlSocket(_) => "not-xmlsocket",
+            CloseReason::ProtocolError(_) => "protocol-error",
             CloseReason::Panicked => "internal-error",
             CloseReason::Shutdown => "shutdown",
             CloseReason::Application { code, .. } => code,
@@ -243,8 +256,11 @@ impl CloseReason {
             | CloseReason::TooSlow
             | CloseReason::WriteTimeout
             | CloseReason::NoThreadLeft
+            | CloseReason::AddressFull
             | CloseReason::PolicyServed
+            | CloseReason::HttpAnswered
             | CloseReason::NotXmlSocket(_)
+            | CloseReason::ProtocolError(_)
             | CloseReason::Shutdown
             | CloseReason::Application { .. } => return None,
             CloseReason::IdleTimeout => "No frame came for too long. Answer a ping with <pong/>.".to_owned(),
@@ -281,8 +297,11 @@ impl fmt::Display for CloseReason {
             CloseReason::TooSlow => f.write_str("it reads too slowly: outbox_bytes_max exceeded"),
             CloseReason::WriteTimeout => f.write_str("it took no byte within write_seconds_max"),
             CloseReason::NoThreadLeft => f.write_str("it fell behind and no thread is left to write to it"),
+            CloseReason::AddressFull => f.write_str("its address has as many connections as it may"),
             CloseReason::PolicyServed => f.write_str("policy file served"),
+            CloseReason::HttpAnswered => f.write_str("HTTP request answered"),
             CloseReason::NotXmlSocket(what) => write!(f, "not an XMLSocket client: {what}"),
+            CloseReason::ProtocolError(error) => write!(f, "it broke the protocol: {error}"),
             CloseReason::Panicked => f.write_str("the application panicked"),
             CloseReason::Shutdown => f.write_str("the server stops"),
             CloseReason::Application { text, .. } => f.write_str(text),

@@ -45,16 +45,25 @@ impl<S: Service> Stage<S> {
 
     /// A connection appears, from 127.0.0.1.
     pub fn open(&mut self) -> ConnectionId {
-        self.open_from(SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000)))
+        self.open_on(0)
+    }
+
+    /// A connection appears at the listener of that number, from 127.0.0.1.
+    pub fn open_on(&mut self, listener: usize) -> ConnectionId {
+        self.open_at(listener, SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000)))
     }
 
     /// A connection appears, from `address`.
     pub fn open_from(&mut self, address: SocketAddr) -> ConnectionId {
+        self.open_at(0, address)
+    }
+
+    fn open_at(&mut self, listener: usize, address: SocketAddr) -> ConnectionId {
         let slot = self.serial as usize;
         self.serial += 1;
         let id = ConnectionId::new(self.serial, slot);
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 1024));
-        let peer = Peer::new(address, local, 0, self.engine.now.instant);
+        let peer = Peer::new(address, local, listener, self.engine.now.instant);
         self.engine.insert(id, peer, None, Outlet::Buffer(Vec::new()));
         self.play(|service, cx| service.on_open(cx, id));
         id

@@ -26,11 +26,15 @@ self_cell::self_cell!(
 
 impl Document {
     /// Parses `frame`. A byte order mark and white space around the document are ignored (many clients send a
-    /// newline before the zero byte). A document type declaration is refused, whatever it says.
+    /// newline before the zero byte). A document type declaration is refused, whatever it says; so is what strict
+    /// parsers refuse, so that a document's content can be relayed to them.
+    ///
+    /// A tree takes up to 20 times the memory of its text: many short attributes are the worst.
     ///
     /// # Errors
     /// Gives the frame back with the reason. Parsing never recurses with the depth of the document, and its time
-    /// is bounded: see [`ParseErrorKind::TooComplex`].
+    /// grows with the length of the text only: what would take longer is
+    /// [`TooComplex`](super::ParseErrorKind::TooComplex).
     pub fn parse(frame: Frame, nodes_max: u32) -> Result<Document, (Frame, ParseError)> {
         Document::try_new_or_recover(frame, |frame| parse_tree(frame, nodes_max))
             .map_err(|(frame, error)| (frame, *error))
@@ -54,10 +58,14 @@ impl Document {
         self.borrow_dependent().root_element()
     }
 
-    /// The root's attribute called `name`, if it is there.
+    /// The root's attribute called `name`, which has no prefix, if it is there.
     #[must_use]
     pub fn attribute(&self, name: &str) -> Option<&str> {
-        self.root().attribute(name)
+        // `Node::attribute` would take one of any namespace.
+        let mut attributes = self.root().attributes();
+        attributes
+            .find(|attribute| attribute.name() == name && attribute.namespace().is_none())
+            .map(|found| found.value())
     }
 
     /// The text between the root's start tag and its end tag, exactly as it was sent: child elements, comments,
@@ -89,6 +97,13 @@ impl Document {
 impl fmt::Debug for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Document({:?})", self.frame().lossy())
+    }
+}
+
+impl fmt::Display for Document {
+    /// The text of the frame, as it came.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.frame().lossy())
     }
 }
 
@@ -150,4 +165,73 @@ fn refused(frame: &Frame, document: &str, error: &roxmltree::Error, nodes_max: u
 /// Where in `text` its part `document` begins.
 fn offset_in(text: &str, document: &str) -> usize {
     document.as_ptr() as usize - text.as_ptr() as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(text: &str) -> Document {
+        Document::parse(Frame::try_from(text).expect("no zero byte"), 4096).map_err(|(_, error)| error).expect(text)
+    }
+
+    #[test]
+    fn content_is_what_was_sent_between_the_roots_tags() {
+        for (text, content) in [
+            ("<a/>", ""),
+            ("<a />", ""),
+            ("<a></a>", ""),
+            ("<a>text</a>", "text"),
+            ("\u{feff}\n<a>\n text\r\n</a >\n", "\n text\r\n"),
+            // A `>` in quotes ends no tag, nor does a quote of the other kind end a value.
+            ("<a b='>' c=\">'>\" d='\">'>x</a>", "x"),
+            ("<a b='>'/>", ""),
+            ("<a\n b = '>'\n>x</a>", "x"),
+            // Nothing that looks like the end tag is one.
+            ("<a><!-- </a> --></a>", "<!-- </a> -->"),
+            ("<a><![CDATA[</a>]]></a>", "<![CDATA[</a>]]>"),
+            ("<a><?b </a>?></a>", "<?b </a>?>"),
+            ("<a><a>x</a><a/></a>", "<a>x</a><a/>"),
+            ("<a>x</a><!-- </a> -->", "x"),
+            ("<!-- <a> --><a>x</a><?b </a>?>\n", "x"),
+            ("<?xml version='1.0'?><a>x</a>", "x"),
+            // The parser makes one text of these, and knows the place of the first piece only.
+            ("<a>1<![CDATA[2]]>3&amp;4<![CDATA[]]></a>", "1<![CDATA[2]]>3&amp;4<![CDATA[]]>"),
+            ("<a><b c='&lt;'/>é</a>", "<b c='&lt;'/>é"),
+        ] {
+            assert_eq!(document(text).content(), content, "{text}");
+        }
+    }
+
+    #[test]
+    fn namespaces_are_those_of_the_roots_start_tag() {
+        let of = |text| {
+            let document = document(text);
+            document.namespaces().map(|(name, uri)| (name.map(str::to_owned), uri.to_owned())).collect::<Vec<_>>()
+        };
+        assert_eq!(of("<a b='c'><d xmlns='u'/></a>"), []);
+        assert_eq!(
+            of("<a xmlns='u&amp;v' xmlns:b='w'/>"),
+            [(None, "u&v".to_owned()), (Some("b".to_owned()), "w".to_owned())]
+        );
+        assert_eq!(of("<a xml:lang='en' xmlns:xml='http://www.w3.org/XML/1998/namespace'/>"), []);
+    }
+
+    #[test]
+    fn attributes_are_the_roots_and_have_no_prefix() {
+        let document = document("<a xmlns:p='u' p:b='1' c='&#50;'><d e='3'/></a>");
+        assert_eq!(document.attribute("c"), Some("2"));
+        assert_eq!(document.attribute("b"), None);
+        assert_eq!(document.attribute("e"), None);
+    }
+
+    #[test]
+    fn a_document_travels_between_threads_with_its_tree() {
+        fn check<T: Send + Sync + 'static>(value: T) -> T {
+            value
+        }
+        let document = check(document("<a><b/></a>"));
+        let name = std::thread::spawn(move || document.root().first_child().map(|b| b.tag_name().name().to_owned()));
+        assert_eq!(name.join().expect("no panic").as_deref(), Some("b"));
+    }
 }

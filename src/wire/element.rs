@@ -92,6 +92,7 @@ impl Element {
     pub fn to_frame(&self) -> Frame {
         let mut bytes = Vec::new();
         self.encode(&mut bytes);
+        // Only a name that is no name can hold a zero byte: values lose theirs when they are escaped.
         Frame::new(bytes).unwrap_or_default()
     }
 
@@ -214,5 +215,27 @@ mod tests {
     fn a_child_is_written_in_place() {
         let rooms = Element::new("rooms").child(&Element::new("room").attribute("name", "a")).text("&");
         assert_eq!(rooms.to_string(), r#"<rooms><room name="a"/>&amp;</rooms>"#);
+    }
+
+    #[test]
+    fn content_keeps_its_namespaces() {
+        let text = "<a xmlns='u' xmlns:p='&quot;' b='c'>1<p:d/><!-- 2 --></a>";
+        let parsed = Frame::try_from(text).map(|frame| Document::parse(frame, 100).expect(text)).expect(text);
+        let element = Element::new("m").attribute("n", 1).content_of(&parsed);
+        assert_eq!(element.to_string(), r#"<m n="1" xmlns="u" xmlns:p="&quot;">1<p:d/><!-- 2 --></m>"#);
+        assert_eq!(element.to_frame().bytes(), element.to_string().as_bytes());
+    }
+
+    #[test]
+    fn values_are_escaped_however_they_are_put_together() {
+        let element = Element::new("e")
+            .attribute("a", format_args!("{}{}{}", '<', "\u{fffe}", 7))
+            .text(format_args!("{:>3}", '&'));
+        assert_eq!(element.to_string(), r#"<e a="&lt;7">  &amp;</e>"#);
+        let element = Element::new("e").attribute_if_some("a", Some("<")).attribute_if_some("b", None::<&str>).text("");
+        assert_eq!(element.to_string(), r#"<e a="&lt;"/>"#);
+        let mut out = b"kept".to_vec();
+        element.encode(&mut out);
+        assert_eq!(out, br#"kept<e a="&lt;"/>"#);
     }
 }

@@ -200,3 +200,77 @@ impl std::error::Error for FrameError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufReader;
+
+    use super::*;
+
+    fn read_all(stream: &[u8], frame_bytes_max: usize) -> (Vec<Vec<u8>>, Result<(), FrameError>) {
+        let mut reader = FrameReader::new(stream, frame_bytes_max);
+        let mut frames = Vec::new();
+        loop {
+            match reader.read() {
+                Ok(Some(frame)) => frames.push(frame.into_bytes()),
+                Ok(None) => return (frames, Ok(())),
+                Err(error) => return (frames, Err(error)),
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_may_be_as_long_as_the_limit_and_not_a_byte_longer() {
+        let (frames, end) = read_all(b"12345\x0012345\x00", 5);
+        assert_eq!(frames, [b"12345", b"12345"]);
+        assert!(end.is_ok());
+
+        let (frames, end) = read_all(b"12345\x00123456\x00", 5);
+        assert_eq!(frames, [b"12345"]);
+        assert!(matches!(end, Err(FrameError::TooLong { frame_bytes_max: 5 })), "{end:?}");
+    }
+
+    #[test]
+    fn a_frame_that_is_too_long_stays_too_long() {
+        let mut reader = FrameReader::new(BufReader::new(&b"123456\x00a\x00"[..]), 5);
+        for _ in 0..3 {
+            assert!(matches!(reader.read(), Err(FrameError::TooLong { .. })));
+        }
+        assert_eq!(reader.partial(), b"123456", "the caller may want to say what it was");
+    }
+
+    #[test]
+    fn no_limit_is_a_limit_too() {
+        let (frames, end) = read_all(b"a\x00b\x00", usize::MAX);
+        assert_eq!(frames, [b"a", b"b"]);
+        assert!(end.is_ok());
+        let (frames, end) = read_all(b"\x00\x00a\x00", 0);
+        assert_eq!(frames, [b"", b""]);
+        assert!(matches!(end, Err(FrameError::TooLong { frame_bytes_max: 0 })), "{end:?}");
+    }
+
+    #[test]
+    fn what_no_zero_byte_ended_was_no_frame() {
+        let mut reader = FrameReader::new(&b"a\x00tail"[..], 100);
+        assert_eq!(reader.read().unwrap().unwrap().bytes(), b"a");
+        assert_eq!(reader.read().unwrap(), None);
+        assert_eq!(reader.partial(), b"");
+        assert_eq!(reader.read().unwrap(), None);
+    }
+
+    #[test]
+    fn a_zero_byte_cannot_get_into_a_frame() {
+        assert_eq!(Frame::new("a\0b"), Err(NulInFrame(b"a\0b".to_vec())));
+        assert_eq!(Frame::try_from("a").unwrap().bytes(), b"a");
+        assert_eq!(Frame::new(b"\xff".as_slice()).unwrap().lossy(), "\u{fffd}");
+        assert_eq!(Frame::new(b"ab\xff".as_slice()).unwrap().text().unwrap_err().valid_up_to(), 2);
+    }
+
+    #[test]
+    fn a_frame_and_its_zero_byte_are_appended_together() {
+        let mut out = b"before".to_vec();
+        write_frame(&Frame::try_from("<a/>").unwrap(), &mut out);
+        write_frame(&Frame::default(), &mut out);
+        assert_eq!(out, b"before<a/>\x00\x00");
+    }
+}

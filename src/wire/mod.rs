@@ -17,14 +17,23 @@ mod parse_error;
 // A frame with its parsed tree.
 mod document;
 
+// The root of an endless document, and one of its elements.
+mod fragment;
+
+// The endless document: bytes without zero bytes, cut into elements.
+mod stream;
+
 // What we send: the only place that escapes.
 mod element;
 
 pub use document::{Document, Node, Tree};
+
 pub use element::{Element, escape};
+pub use fragment::{Fragment, Root};
 pub use frame::{Encode, Frame, FrameError, FrameReader, NUL, NulInFrame, write_frame};
 pub use limits::{
     ATTRIBUTES_MAX, CHANNEL_BYTES_MAX, CLIENT_FRAME_BYTES_MAX, LimitError, Limits, NAMESPACE_BYTES_MAX, NAMESPACES_MAX,
     SENT_FRAME_BYTES_MAX,
 };
 pub use parse_error::{ParseError, ParseErrorKind};
+pub use stream::{Overflow, StreamError, StreamEvent, StreamReader, StreamScanner, UNPROCESSED_BYTES_MAX};

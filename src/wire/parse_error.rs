@@ -120,7 +120,9 @@ fn sentence(error: &Error, rest: &str) -> String {
         Error::UnclosedRootNode => "the root element is not closed".to_owned(),
         Error::UnexpectedEndOfStream => "the text ends in the middle of a tag or value".to_owned(),
         Error::UnexpectedCloseTag(expected, actual, _) => format!("expected </{expected}>, not </{actual}>"),
+        Error::InvalidChar(b'"' | b'\'', ..) => format!("expected the value's closing quote, not {found:?}"),
         Error::InvalidChar(expected, ..) => format!("expected {:?}, not {found:?}", *expected as char),
+        Error::MalformedEntityReference(_) => "'&' begins no reference: it is written &amp;".to_owned(),
         Error::InvalidChar2(expected, ..) => format!("expected {expected}, not {found:?}"),
         _ => error.to_string().replace(&format!(" at {}", error.pos()), ""),
     }
@@ -131,5 +133,67 @@ fn shorten(reason: &str) -> String {
     match reason.char_indices().find(|(at, c)| at + c.len_utf8() > REASON_BYTES_MAX) {
         Some((end, _)) => format!("{}…", &reason[..end]),
         None => reason.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::document::Document;
+    use super::super::frame::Frame;
+    use super::*;
+
+    fn refusal(text: &str) -> ParseError {
+        let (_, error) = Document::parse(Frame::try_from(text).expect("no zero byte"), 4096).expect_err(text);
+        error
+    }
+
+    #[test]
+    fn places_are_counted_in_the_frame_as_it_was_sent() {
+        for (text, place) in [
+            ("<a>&</a>", (3, 1, 4)),
+            // Leading white space and a byte order mark are skipped, and counted.
+            ("\n\n <a>&</a>", (6, 3, 5)),
+            ("\u{feff}<a>&</a>", (6, 1, 5)),
+            ("\u{feff}\n<a>&</a>", (7, 2, 4)),
+            // Characters, not bytes; a carriage return belongs to its line.
+            ("<a>é日😀&</a>", (12, 1, 7)),
+            ("<a>\r\n\r\né&</a>", (9, 3, 2)),
+            ("<a>\r\r&</a>", (5, 1, 6)),
+            ("<a>\n</a>\n&", (9, 3, 1)),
+            // Found before parsing, by the same count.
+            ("\n<a>é&#xD800;</a>", (6, 2, 5)),
+            // Noticed at the end, which is not the white space after it.
+            ("\n<a>é\n<b>\n\n", (10, 3, 4)),
+            ("<a b='\n", (6, 1, 7)),
+        ] {
+            let error = refusal(text);
+            assert_eq!((error.byte_offset, error.line, error.column), place, "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn reasons_say_what_a_person_can_see() {
+        for (text, reason) in [
+            ("<a b=“c”/>", "expected a quote, not '“' at line 1, column 6"),
+            ("<a \u{1b}='c'/>", "invalid name token at line 1, column 4"),
+            ("<a b\u{1b}[2J='c'/>", "expected '=', not '\\u{1b}' at line 1, column 5"),
+            ("<a><b:c/></a>", "an unknown namespace prefix 'b' at line 1, column 5"),
+            ("<a>AT&T</a>", "'&' begins no reference: it is written &amp; at line 1, column 6"),
+            ("\n\n<a></b>", "expected </a>, not </b> at line 3, column 4"),
+            ("<a b='\"<'/>", "expected the value's closing quote, not '<' at line 1, column 8"),
+        ] {
+            assert_eq!(refusal(text).to_string(), reason);
+        }
+        let (_, error) = Document::parse(Frame::new(b"<a>\xff".as_slice()).expect("no zero byte"), 9).unwrap_err();
+        assert_eq!(error.to_string(), "the bytes are not UTF-8 at byte 3");
+    }
+
+    #[test]
+    fn reasons_are_short_whatever_the_names_are() {
+        let long = "é".repeat(10_000);
+        for text in [format!("<{long}></b>"), format!("<a><{long}:b/></a>"), format!("<a>&{long};</a>")] {
+            let reason = refusal(&text).reason;
+            assert!(reason.contains("éé") && reason.ends_with('…') && reason.len() <= REASON_BYTES_MAX + 3, "{reason}");
+        }
     }
 }

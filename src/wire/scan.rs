@@ -42,6 +42,10 @@ pub(super) fn scan(text: &str) -> Result<(), Fault> {
         let rest = &bytes[at..];
         at = match rest {
             [b'&', ..] => reference(bytes, at)?,
+            // The parser takes `:a` for `a`.
+            [b'<', b':', ..] | [b'<', b'/', b':', ..] => {
+                return Err(Fault::not_xml(at, "a name that begins with a colon"));
+            }
             [b'<', b'/', ..] => at + 2,
             [b'<', b'?', ..] => instruction(text, at)?,
             _ if rest.starts_with(b"<!--") => past(b"-->", bytes, at + 4),
@@ -101,9 +105,6 @@ fn instruction(text: &str, at: usize) -> Result<usize, Fault> {
 
 /// Looks at the start tag that begins at `at` and gives the position after it.
 fn start_tag(bytes: &[u8], at: usize, namespaces: &mut usize) -> Result<usize, Fault> {
-    if bytes.get(at + 1) == Some(&b':') {
-        return Err(Fault::not_xml(at + 1, "a name that begins with a colon"));
-    }
     let mut attributes = 0;
     let mut has = [false; 2];
     let mut from = at + 1;
@@ -112,8 +113,12 @@ fn start_tag(bytes: &[u8], at: usize, namespaces: &mut usize) -> Result<usize, F
         if bytes[quote] == b'>' {
             return Ok(quote + 1);
         }
-        let Some(length) = memchr::memchr(bytes[quote], &bytes[quote + 1..]) else { break };
         let name = name_before(bytes, from, quote);
+        let end = memchr::memchr2(bytes[quote], b'<', &bytes[quote + 1..]).map_or(bytes.len(), |end| quote + 1 + end);
+        if name.is_empty() || bytes.get(end) != Some(&bytes[quote]) {
+            // Here the parser stops.
+            break;
+        }
         attributes += 1;
         if attributes > ATTRIBUTES_MAX {
             let reason = format!("more than {ATTRIBUTES_MAX} attributes in one start tag");
@@ -124,9 +129,8 @@ fn start_tag(bytes: &[u8], at: usize, namespaces: &mut usize) -> Result<usize, F
         if unchecked.is_some_and(|n| std::mem::replace(&mut has[n], true)) {
             return Err(Fault::not_xml(name.start, "a namespace that is declared twice"));
         }
-        from = quote + 1 + length;
-        attribute(bytes, name, quote + 1..from, namespaces)?;
-        from += 1;
+        attribute(bytes, name, quote + 1..end, namespaces)?;
+        from = end + 1;
     }
     Ok(bytes.len())
 }

@@ -1,9 +1,64 @@
-//! Integration tests.
+//! Everything that needs a socket, a thread or a process: one binary, so that it links once.
+
+// The wire.
+mod costs;
+mod documents;
+mod framing;
+
+// The client classes, against scripted servers.
+mod client;
+mod client_as2;
+mod client_endings;
+mod client_example;
+mod client_hostile;
+mod client_listener;
+mod client_permission;
+mod client_reconnect;
+mod client_streams;
+mod scripted;
+
+// The server over loopback.
+mod announce;
+mod closing;
+mod descriptors;
+mod harness;
+mod http;
+mod limits;
+mod panics;
+mod server;
+mod shutdown;
+
+// The edges.
+#[cfg(any(feature = "web", feature = "websocket"))]
+mod http_client;
+#[cfg(any(feature = "web", feature = "websocket"))]
+mod proxy;
+#[cfg(any(feature = "web", feature = "websocket"))]
+mod web;
+#[cfg(feature = "websocket")]
+mod websocket;
+#[cfg(feature = "websocket")]
+mod websocket_handshake;
 
 // What people say to a chat and what they get, as plays.
 #[cfg(feature = "chat")]
 mod conversations;
-
-// The chat with many people and much data.
 #[cfg(feature = "chat")]
 mod crowds;
+
+// The program.
+#[cfg(feature = "cli")]
+mod cli_clients;
+#[cfg(feature = "cli")]
+mod cli_serve;
+#[cfg(feature = "cli")]
+mod cli_terminal;
+#[cfg(feature = "cli")]
+mod cli_usage;
+#[cfg(feature = "cli")]
+mod memory;
+#[cfg(feature = "cli")]
+mod program;
+
+// The order of the house: layers, features, lengths.
+mod tidy;

@@ -1,0 +1,212 @@
+//! The command `chat`: a terminal client. A person types at a prompt, or a script sends its lines.
+//!
+//! In the order of a line's way out and an answer's way back:
+
+// Where lines come from and texts go to: a terminal, or two pipes.
+mod screen;
+
+// What a line means, and what a frame says.
+mod session;
+
+// How things are said: names, colours, sentences.
+mod speech;
+
+// How fast a script sends.
+mod pace;
+
+use std::io::IsTerminal;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender as ChannelSender, at, bounded, never, select};
+
+use super::address::Address;
+use super::exit_code::{ExitCode, Failure};
+use super::options::ChatOptions;
+use super::say;
+use crate::client::{Event, Sender, XmlSocket};
+use pace::Pace;
+use screen::{Input, Screen};
+use session::{Session, Step};
+use speech::Speech;
+
+/// How long the server may take for an answer.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
+
+/// How long the farewell may take: nobody wants to wait for it.
+const FAREWELL_MAX: Duration = Duration::from_secs(5);
+
+/// Events that wait for this thread; the socket waits when there are more.
+const EVENTS_MAX: usize = 64;
+
+/// Talks in a chat until the person leaves, the script ends, or the server closes.
+pub(super) fn run(options: &ChatOptions) -> Result<ExitCode, Failure> {
+    let address = Address::parse(&options.address)?;
+    let for_person = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let mut socket = XmlSocket::new();
+    let failure = |error: &dyn std::fmt::Display| Failure::run_time(format!("cannot connect to {address}: {error}"));
+    socket.connect(&address.host, u32::from(address.port)).map_err(|error| failure(&error))?;
+    let sender = socket.sender();
+    let events = forward(socket).map_err(|error| failure(&error))?;
+    match events.recv_timeout(ANSWER_MAX) {
+        Ok(Event::Connect) => {}
+        Ok(Event::IoError { reason, .. } | Event::SecurityError { reason, .. }) => return Err(failure(&reason)),
+        _ => return Err(failure(&"no answer")),
+    }
+    let session = Session::new(&options.nick, &options.room, Speech::new(for_person), for_person);
+    let mut talk = Talk {
+        session,
+        sender,
+        screen: Screen::new(for_person)?,
+        pace: Pace::new(Instant::now()),
+        for_person,
+        asked: Instant::now(),
+        faults: 0,
+        ended: false,
+    };
+    talk.run(&events)
+}
+
+/// Takes the events of `socket` on a thread, so that they can be waited for together with the input.
+fn forward(socket: XmlSocket) -> std::io::Result<Receiver<Event>> {
+    let (events, receiver): (ChannelSender<Event>, _) = bounded(EVENTS_MAX);
+    thread::Builder::new().name("events".to_owned()).spawn(move || {
+        for event in socket.events() {
+            if events.send(event).is_err() {
+                break;
+            }
+        }
+    })?;
+    Ok(receiver)
+}
+
+/// A conversation.
+struct Talk {
+    session: Session,
+    sender: Sender,
+    screen: Screen,
+    pace: Pace,
+    /// Whether a person types, or else a script.
+    for_person: bool,
+    /// When the request was sent that has waited longest for its answer.
+    asked: Instant,
+    /// What a script got wrong, or was refused.
+    faults: u32,
+    /// Whether the input has ended, or nobody looks at the output any more.
+    ended: bool,
+}
+
+/// What is waited for next.
+enum Next {
+    /// The next line of the input.
+    Line,
+    /// The time at which the next line may be sent.
+    Time(Instant),
+    /// An answer, until then.
+    Answer(Instant),
+}
+
+impl Talk {
+    fn run(&mut self, events: &Receiver<Event>) -> Result<ExitCode, Failure> {
+        let steps = self.session.begin();
+        self.take(steps)?;
+        loop {
+            let next = self.next();
+            let (lines, deadline) = match &next {
+                Next::Line => (self.screen.lines(self.session.prompt()), never()),
+                Next::Time(time) => (never(), at(*time)),
+                // A person may type while an answer is awaited.
+                Next::Answer(time) if self.for_person && !self.ended && self.session.is_there() => {
+                    (self.screen.waiting_lines(), at(*time))
+                }
+                Next::Answer(time) => (never(), at(*time)),
+            };
+            select! {
+                recv(events) -> event => match event {
+                    Ok(Event::Data(frame)) => {
+                        let steps = self.session.on_frame(&frame);
+                        self.take(steps)?;
+                    }
+                    Ok(event) => return self.end(Some(&event)),
+                    Err(_) => return self.end(None),
+                },
+                recv(lines) -> line => match line {
+                    Ok(Input::Line(line)) => {
+                        self.pace.spend(line.len(), Instant::now());
+                        self.screen.line_taken();
+                        let steps = self.session.on_line(&line);
+                        self.take(steps)?;
+                    }
+                    Ok(Input::Failed(error)) => return Err(Failure::run_time(format!("cannot read the input: {error}"))),
+                    Ok(Input::End) | Err(_) => self.ended = true,
+                },
+                recv(deadline) -> _ => if matches!(next, Next::Answer(_)) {
+                    self.on_silence()?;
+                },
+            }
+            if self.ended && !self.session.is_leaving() && self.session.is_idle() {
+                let steps = self.session.leave();
+                self.take(steps)?;
+            }
+        }
+    }
+
+    /// What is to be waited for, beside events.
+    fn next(&self) -> Next {
+        if self.session.is_leaving() {
+            Next::Answer(self.asked + FAREWELL_MAX)
+        } else if self.ended || !self.session.is_idle() {
+            Next::Answer(self.asked + ANSWER_MAX)
+        } else if self.for_person {
+            Next::Line
+        } else {
+            self.pace.wait_until(Instant::now()).map_or(Next::Line, Next::Time)
+        }
+    }
+
+    /// Does what the session wants done.
+    fn take(&mut self, steps: Vec<Step>) -> Result<(), Failure> {
+        for step in steps {
+            match step {
+                Step::Send(element) => {
+                    self.asked = Instant::now();
+                    // When the connection is gone, the event that says so is on its way.
+                    let _ = self.sender.send_encoded(&element);
+                }
+                Step::Show(text) => self.ended |= !self.screen.show(&text),
+                Step::Fault(text) if self.for_person => self.ended |= !self.screen.show(&format!("!! {text}")),
+                Step::Fault(text) => {
+                    self.faults += 1;
+                    say(&text);
+                }
+                Step::Fail(text) => return Err(Failure::run_time(text)),
+            }
+        }
+        Ok(())
+    }
+
+    fn on_silence(&mut self) -> Result<(), Failure> {
+        if self.session.is_leaving() {
+            return Err(Failure::run_time("the server did not take leave in time"));
+        }
+        if self.for_person && self.session.is_there() {
+            self.session.forget_requests();
+            self.screen.show("!! the server has not answered");
+            return Ok(());
+        }
+        Err(Failure::run_time(format!("the server did not answer within {} s", ANSWER_MAX.as_secs())))
+    }
+
+    /// The connection has ended.
+    fn end(&mut self, event: Option<&Event>) -> Result<ExitCode, Failure> {
+        self.screen.close();
+        if self.session.is_leaving() {
+            return Ok(if self.faults == 0 { ExitCode::Ok } else { ExitCode::Failed });
+        }
+        Err(Failure::run_time(match (event, self.session.farewell()) {
+            (Some(Event::IoError { reason, .. }), _) => format!("the connection failed: {reason}"),
+            (_, Some(reason)) => format!("the server closed the connection: {reason}"),
+            _ => "the server closed the connection".to_owned(),
+        }))
+    }
+}

@@ -1,0 +1,286 @@
+//! Defines [`Options`], the command line: subcommands, options, and the help that teaches them.
+//!
+//! Knows: clap, how options are called. Must not know: which values fit a setting (see `config/keys.rs`), what is done.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::config::{Assignment, ConfigError, Settings, Source, Value};
+use crate::wire::Limits;
+
+/// What every help page looks like: what it is for, examples, then the reference.
+const TEMPLATE: &str = "{about-with-newline}\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
+
+/// The columns of a help page, on screens that are wider.
+const COLUMNS_MAX: usize = 100;
+
+/// The command line.
+#[derive(Parser, Debug)]
+#[command(
+    name = "xmlsocket",
+    version,
+    about = "XMLSocket: a chat server, a relay, and clients, for XML over TCP, each frame ended by a zero byte",
+    help_template = TEMPLATE,
+    max_term_width = COLUMNS_MAX,
+    before_help = "Examples:
+  xmlsocket serve
+      a chat server on 127.0.0.1, port 1024
+  xmlsocket chat 127.0.0.1 --nick ann
+      talk in it
+  xmlsocket connect 127.0.0.1
+      see its frames as they are
+  xmlsocket policy fetch 127.0.0.1 1024
+      read the policy that a Flash Player would read",
+    after_help = "`xmlsocket COMMAND --help` explains a command. Exit codes: 0 all went well, 1 it failed at run \
+            time, 2 the arguments or the configuration are wrong."
+)]
+pub(super) struct Options {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// What the help of `serve` ends with: what it prints, how it stops, and the limits.
+fn serve_notes() -> String {
+    let mut notes = String::from(
+        "Once it is ready, one line for each port goes to stdout: `listening on 127.0.0.1:1024 (chat)`. Logs go to stderr \
+         (RUST_LOG=debug for more). SIGINT (^C) and SIGTERM stop it gracefully, a second one at once; SIGHUP reads limits \
+         and policy again.\n\n\
+         Limits, set with --set limits.NAME=NUMBER; the unit ends the name, 0 means none:\n",
+    );
+    for (name, value) in Limits::default().entries() {
+        let needed = if Limits::default().set(name, 0).is_err() { "  (0 is refused)" } else { "" };
+        notes.push_str(&format!("  {name:<28} {value}{needed}\n"));
+    }
+    notes.push_str("All settings with their reasons: docs/xmlsocket.default.toml.");
+    notes
+}
+
+/// What the program is to do.
+#[derive(Subcommand, Debug)]
+pub(super) enum Command {
+    /// Run a server: a chat, a relay, or both
+    #[command(
+        before_help = "Examples:
+  xmlsocket serve
+      a chat on 127.0.0.1:1024, for this machine
+  xmlsocket serve --listen 0.0.0.0:1024 --public-name chat.example.com
+      a chat for everyone, and for SWFs loaded from that name
+  xmlsocket serve --app relay --echo --framing line
+      every frame to everybody, usable with telnet
+  xmlsocket serve --trace
+      see each frame that comes and goes
+  xmlsocket serve --config my.toml --set limits.connections_max=500
+      settings from a file, and one that differs this time",
+        after_help = serve_notes()
+    )]
+    Serve(ServeOptions),
+    /// Talk in a chat
+    #[command(
+        before_help = "Examples:
+  xmlsocket chat 127.0.0.1 --nick ann
+      then type; /help shows the commands
+  xmlsocket chat chat.example.com:2000 --nick ann --room tea
+      another port, another room
+  echo 'dinner is ready' | xmlsocket chat 127.0.0.1 --nick kitchen
+      from a script: ends when all is answered",
+        after_help = "On a terminal, lines are read with a prompt and what others say appears above it. Otherwise the \
+            lines are sent at a speed that the server's default limits allow, and at their end the program \
+            waits for the answers and leaves; it exits with 1 if one of them was an error."
+    )]
+    Chat(ChatOptions),
+    /// Send and receive raw frames: a line in is a frame out
+    #[command(
+        before_help = "Examples:
+  xmlsocket connect 127.0.0.1
+      then type: <login nick=\"ann\"/>
+  printf '<ping/>\\n<rooms/>\\n' | xmlsocket connect 127.0.0.1
+      from a script: prints the answers and ends
+  xmlsocket connect --framing line 127.0.0.1:2000
+      frames end with a newline, both ways",
+        after_help = "Each frame that comes in is a line on stdout; a newline or control character inside it is shown \
+            as \\n or \\u{1b}. At the end of its input it tells the server that nothing more will come, and \
+            goes on printing until the server closes or --wait has passed without a frame."
+    )]
+    Connect(ConnectOptions),
+    /// Ask for a server's socket policy, as Flash Players do
+    #[command(
+        subcommand_required = true,
+        help_template = TEMPLATE,
+        before_help = "Examples:
+  xmlsocket policy fetch chat.example.com 843
+      what the policy port answers
+  xmlsocket policy fetch chat.example.com 1024
+      what the chat's own port answers"
+    )]
+    Policy {
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
+    /// Show the settings that `serve` would run with, and where each comes from
+    #[command(
+        before_help = "Examples:
+  xmlsocket check-config --config my.toml
+      before a restart
+  xmlsocket check-config > my.toml
+      a file to begin with",
+        after_help = "It takes all options of `serve` and prints TOML, each line with its source: `default`, \
+            FILE:LINE, `--set`, or the option. Nothing is started. Wrong settings: one sentence on stderr \
+            and exit code 2."
+    )]
+    CheckConfig(ServeOptions),
+}
+
+/// The options of `serve`. Values are checked with those of the configuration file, so they are texts here.
+#[derive(Args, Debug)]
+#[command(help_template = TEMPLATE)]
+pub(super) struct ServeOptions {
+    /// Where to listen; repeatable; port 0 is any free one [default: 127.0.0.1:1024]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Vec<String>,
+    /// A port of its own for the socket policy, 843 where the right is given [default: none]
+    #[arg(long, value_name = "ADDR:PORT")]
+    policy_listen: Option<String>,
+    /// What runs there: chat (rooms and people) or relay (every frame to all others) [default: chat]
+    #[arg(long, value_name = "APP")]
+    app: Option<String>,
+    /// What a frame may be: xml (a well-formed document) or any (not looked at) [default: xml for chat, any for
+    /// relay]
+    #[arg(long, value_name = "FRAMES")]
+    frames: Option<String>,
+    /// What ends a frame: nul (a zero byte) or line (a newline too, for telnet and class) [default: nul]
+    #[arg(long, value_name = "FRAMING")]
+    framing: Option<String>,
+    /// A relay sends frames to their sender, too
+    #[arg(long)]
+    echo: bool,
+    /// SWFs from this domain may connect: www.example.com, *.example.com, or * (everyone); repeatable
+    #[arg(long, value_name = "DOMAIN")]
+    allow_domain: Vec<String>,
+    /// Answer policy requests with this file instead
+    #[arg(long, value_name = "FILE")]
+    policy_file: Option<String>,
+    /// How the outside calls this server: SWFs loaded from there may connect; repeatable
+    #[arg(long, value_name = "NAME")]
+    public_name: Vec<String>,
+    /// The port that the outside uses [default: the listener's own]
+    #[arg(long, value_name = "PORT")]
+    public_port: Option<String>,
+    /// Keep history in memory only: in this version there is nothing else
+    #[arg(long)]
+    in_memory: bool,
+    /// Show each frame in and out on stderr, as text and hex; passwords as ***
+    #[arg(long)]
+    trace: bool,
+    /// The configuration file, TOML [default: none]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Set any key of the configuration file, such as limits.frames_per_second_max=0; repeatable
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+impl ServeOptions {
+    /// All settings: these options, the `--set`s, the file, the defaults.
+    pub(super) fn settings(&self) -> Result<Settings, ConfigError> {
+        Settings::load(self.config.as_deref(), &self.set, self.assignments())
+    }
+
+    /// The options that were given, as assignments to the settings that they stand for.
+    fn assignments(&self) -> Vec<Assignment> {
+        let list = |items: &[String]| {
+            (!items.is_empty()).then(|| Value::List(items.iter().map(|item| Value::Text(item.clone())).collect()))
+        };
+        let text = |text: &Option<String>| text.clone().map(Value::Text);
+        let switch = |on: bool| on.then_some(Value::Bool(true));
+        // What is no number stays a text, so that the check says what is expected.
+        let number = |text: &Option<String>| {
+            text.as_ref().map(|text| text.parse().map_or_else(|_| Value::Text(text.clone()), Value::Number))
+        };
+        let given = [
+            ("listen", "--listen", list(&self.listen)),
+            ("policy_listen", "--policy-listen", text(&self.policy_listen)),
+            ("app", "--app", text(&self.app)),
+            ("frames", "--frames", text(&self.frames)),
+            ("framing", "--framing", text(&self.framing)),
+            ("echo", "--echo", switch(self.echo)),
+            ("allow_domain", "--allow-domain", list(&self.allow_domain)),
+            ("policy_file", "--policy-file", text(&self.policy_file)),
+            ("public_name", "--public-name", list(&self.public_name)),
+            ("public_port", "--public-port", number(&self.public_port)),
+            ("in_memory", "--in-memory", switch(self.in_memory)),
+            ("trace", "--trace", switch(self.trace)),
+        ];
+        let assign = |(key, option, value): (&str, &'static str, Option<Value>)| {
+            Some(Assignment { key: key.to_owned(), value: value?, source: Source::Option(option) })
+        };
+        given.into_iter().filter_map(assign).collect()
+    }
+}
+
+/// The options of `chat`.
+#[derive(Args, Debug)]
+#[command(help_template = TEMPLATE)]
+pub(super) struct ChatOptions {
+    /// The server, as HOST or HOST:PORT [default port: 1024]
+    #[arg(value_name = "ADDR")]
+    pub(super) address: String,
+    /// Your name in the chat, 1 to 32 characters
+    #[arg(long, value_name = "NICK")]
+    pub(super) nick: String,
+    /// The room to go to first
+    #[arg(long, value_name = "ROOM", default_value = "lobby")]
+    pub(super) room: String,
+}
+
+/// The options of `connect`.
+#[derive(Args, Debug)]
+#[command(help_template = TEMPLATE)]
+pub(super) struct ConnectOptions {
+    /// The server, as HOST or HOST:PORT [default port: 1024]
+    #[arg(value_name = "ADDR")]
+    pub(super) address: String,
+    /// What ends a frame: nul (a zero byte) or line (a newline)
+    #[arg(long, value_name = "FRAMING", default_value = "nul", hide_possible_values = true)]
+    pub(super) framing: ConnectFraming,
+    /// Seconds without a frame after which it ends, once its input has ended
+    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    pub(super) wait: u64,
+}
+
+/// What ends a frame of `connect`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum ConnectFraming {
+    /// A zero byte.
+    Nul,
+    /// A newline.
+    Line,
+}
+
+/// What to do about policies.
+#[derive(Subcommand, Debug)]
+pub(super) enum PolicyCommand {
+    /// Print the policy file that HOST answers at PORT
+    #[command(
+        help_template = TEMPLATE,
+        before_help = "Examples:
+  xmlsocket policy fetch chat.example.com 843
+      what the policy port answers
+  xmlsocket policy fetch 127.0.0.1 1024 > policy.xml
+      keep it",
+        after_help = "It sends <policy-file-request/> and a zero byte, prints what comes back up to the next zero \
+            byte, and says on stderr what players would ignore in it. Exit code 1: nobody answers, or not \
+            with a policy file."
+    )]
+    Fetch {
+        /// The server's name or address
+        #[arg(value_name = "HOST")]
+        host: String,
+        /// The port to ask: 843, the port of the service itself, or another
+        #[arg(value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+        port: u16,
+        /// Seconds to wait for the connection, and for the answer; players give port 843 three
+        #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=3600))]
+        timeout: u64,
+    },
+}

@@ -1,0 +1,205 @@
+//! A connection until it is clear what it speaks, and those that speak something else than frames.
+//!
+//! Knows: sniffing and its deadlines, the proxy's word on where a connection comes from, the door that answers HTTP.
+//! Must not know: what a frame holds.
+
+use std::io::{self, ErrorKind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::bounded;
+use log::{debug, info};
+
+use super::super::envelope::Envelope;
+use super::super::event::Event;
+use super::super::http::{Answer, Decoder, Visitor};
+use super::super::intake::Intake;
+use super::super::listener::Framing;
+use super::super::parting::{LINGER, refuse};
+use super::super::proxy::{self, NotProxied};
+use super::super::refusal;
+use super::super::service::{CloseReason, Transport};
+use super::super::sniff::{REQUEST_LINE_BYTES_MAX, Speaks, speaks};
+use super::super::upgraded::Upgraded;
+use super::{Connection, Reading};
+
+/// Bytes read at a time until it is known what a connection speaks: enough for that, and little for who is silent.
+const FIRST_BYTES: usize = 64;
+
+/// The deadline of a policy port, where silence is not a listener's patience.
+const POLICY_PORT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a proxy has to say for whom it speaks, unless the limit for frames is shorter.
+const PROXY_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Connection {
+    /// Reads into `first` until it is clear what the peer speaks, and since when.
+    #[inline(never)]
+    pub(super) fn sniff(&mut self, first: &mut Vec<u8>) -> Result<(Speaks, Instant), Box<CloseReason>> {
+        let begun = self.wait_for_first_byte(first)?;
+        let line = self.framing == Framing::Line;
+        let timeout = self.frame_timeout();
+        loop {
+            let ended = line && first.contains(&b'\n') && first.len() < REQUEST_LINE_BYTES_MAX;
+            match speaks(first) {
+                Some(what) => return Ok((what, begun)),
+                None if ended => return Ok((Speaks::Frames, begun)),
+                // Whatever it would have been: no zero byte came, and the frame is too long already.
+                None if first.len() as u64 > self.limits.frame_bytes_max => return Ok((Speaks::Frames, begun)),
+                None => {}
+            }
+            let left = timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Err(Box::new(CloseReason::FrameTimeout { zero_byte_missing: false }));
+            }
+            match self.read_some(first, left) {
+                Ok(0) => return Err(Box::new(CloseReason::ByPeer)),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(Box::new(CloseReason::Lost(error.to_string()))),
+            }
+        }
+    }
+
+    /// Waits for the first byte as long as it takes; makes the connection known when it is silent for long enough.
+    #[inline(never)]
+    fn wait_for_first_byte(&mut self, first: &mut Vec<u8>) -> Result<Instant, Box<CloseReason>> {
+        if !first.is_empty() {
+            return Ok(Instant::now());
+        }
+        // Whoever asks for the policy file or sends an HTTP request is not to be taken for a silent client.
+        let may_be_another = self.settings.policy.is_some() || self.settings.http.is_some();
+        let mut timeout = match self.limits.announce_seconds {
+            _ if self.settings.policy_only => Some(POLICY_PORT_TIMEOUT),
+            seconds @ 1.. if may_be_another => Some(Duration::from_secs(seconds)),
+            _ => {
+                self.announce();
+                None
+            }
+        };
+        loop {
+            match self.read_some(first, timeout) {
+                Ok(0) => return Err(Box::new(CloseReason::ByPeer)),
+                Ok(_) => return Ok(Instant::now()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock && self.settings.policy_only => {
+                    return Err(Box::new(CloseReason::FrameTimeout { zero_byte_missing: false }));
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    timeout = None;
+                    self.announce();
+                }
+                Err(error) => return Err(Box::new(CloseReason::Lost(error.to_string()))),
+            }
+        }
+    }
+
+    /// Reads what is there into `first`, waiting at most `timeout`.
+    fn read_some(&self, first: &mut Vec<u8>, timeout: Option<Duration>) -> io::Result<usize> {
+        self.link.set_read_timeout(timeout.map(|timeout| timeout.max(Duration::from_millis(1))))?;
+        let length = first.len();
+        first.resize(length + FIRST_BYTES, 0);
+        let read = loop {
+            match self.link.read(&mut first[length..]) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        first.truncate(length + read.as_ref().map_or(0, |read| *read));
+        self.link.touch();
+        read
+    }
+
+    /// Reads the header in which a proxy says for whom it speaks. A proxy that speaks HTTP needs none: it says so in
+    /// the request, and the door reads it there.
+    #[inline(never)]
+    pub(super) fn read_proxy_header(&mut self, first: &mut Vec<u8>) -> Result<(), Box<CloseReason>> {
+        let timeout = self.frame_timeout().map_or(PROXY_TIMEOUT, |timeout| timeout.min(PROXY_TIMEOUT));
+        let deadline = Instant::now() + timeout;
+        let refused = |connection: &Connection, what| {
+            info!("{} from the proxy {} sent {what}: closed", connection.id, connection.peer.address);
+            Err(Box::new(CloseReason::NotXmlSocket(what)))
+        };
+        loop {
+            match proxy::parse(first) {
+                Ok(None) => {}
+                Ok(Some((header, length))) => {
+                    first.drain(..length);
+                    return self.speak_for(header, first);
+                }
+                Err(NotProxied::Broken) => return refused(self, "a broken PROXY header"),
+                Err(NotProxied::Other) => match speaks(first) {
+                    Some(Speaks::Http) => return Ok(()),
+                    Some(_) => return refused(self, "no PROXY header"),
+                    None => {}
+                },
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return refused(self, "no whole PROXY header in time");
+            }
+            match self.read_some(first, Some(left)) {
+                Ok(0) => return Err(Box::new(CloseReason::ByPeer)),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(Box::new(CloseReason::Lost(error.to_string()))),
+            }
+        }
+    }
+
+    /// Takes over the addresses of a proxy's header, and counts the connection where it comes from.
+    fn speak_for(&mut self, header: proxy::Header, first: &mut Vec<u8>) -> Result<(), Box<CloseReason>> {
+        let proxy::Header::Addresses { source, destination } = header else { return Ok(()) };
+        (self.peer.address, self.peer.local_address) = (source, destination);
+        if let Err(no_seat) = self.link.count(source.ip(), &self.limits) {
+            self.shared.observer.refused(source, no_seat.code());
+            info!("refused a connection from {source}: {}", no_seat.code());
+            refuse(&self.settings, &self.link, no_seat, std::mem::take(first));
+            return Err(Box::new(CloseReason::AddressFull));
+        }
+        Ok(())
+    }
+
+    /// Answers an HTTP request, by the listener's door if it has one. If the application knows the connection, it
+    /// forgets it first.
+    #[inline(never)]
+    pub(super) fn answer_http(&mut self, first: &[u8]) -> Box<CloseReason> {
+        if self.outbox.is_some() {
+            let (answer, withdrawn) = bounded(1);
+            self.tell(Event::Withdraw(self.id, answer));
+            if !withdrawn.recv().unwrap_or(false) {
+                return Box::new(CloseReason::NotXmlSocket("an HTTP request after frames were sent"));
+            }
+            self.outbox = None;
+        }
+        let settings = Arc::clone(&self.settings);
+        let Some(door) = &settings.http else {
+            debug!("{} from {} sent an HTTP request", self.id, self.peer.address);
+            let _ = self.link.send_all(refusal::http(first), LINGER);
+            return Box::new(CloseReason::NotXmlSocket("an HTTP request"));
+        };
+        let mut visitor = Visitor::new(&self.link, &settings, &self.limits, &mut self.peer, first);
+        let answer = catch_unwind(AssertUnwindSafe(|| door.answer(&mut visitor))).unwrap_or(Answer::Done);
+        match answer {
+            Answer::Done => Box::new(CloseReason::HttpAnswered),
+            Answer::Upgraded { decoder, unread } => match self.begin_unwrapping(decoder, &unread) {
+                Some(reading) => self.read_frames(reading),
+                None => Box::new(CloseReason::ByPeer),
+            },
+        }
+    }
+
+    /// Makes an upgraded connection known to the application, and prepares to read what it sends.
+    fn begin_unwrapping(&mut self, decoder: Box<dyn Decoder>, unread: &[u8]) -> Option<Box<Reading>> {
+        self.peer.transport = Transport::WebSocket;
+        self.framing = Framing::Nul;
+        self.envelope = Envelope::WebSocketBinary;
+        // What is written from here on, the outbox writes, with its own deadline.
+        let _ = self.link.set_write_timeout(None);
+        self.announce();
+        let outbox = Arc::clone(self.outbox.as_ref()?);
+        let upgraded = Upgraded::new(self.id, decoder, outbox, Arc::clone(&self.shared), &self.limits);
+        let intake = Intake::upgraded(Arc::clone(&self.link), unread, upgraded, self.frame_timeout());
+        Some(Reading::new(intake, &self.limits))
+    }
+}
