@@ -19,7 +19,6 @@ use super::STACK_BYTES;
 use super::engine::{Context, Engine, Outlet};
 use super::event::{EVENTS_MAX, Event, Opened};
 use super::outbox::{Outbox, Pushed};
-use super::outbox::{Outbox, Pushed};
 use super::parting::LINGER;
 use super::seats::ThreadPermit;
 use super::service::{CloseReason, ConnectionId, Now, Service};
