@@ -200,14 +200,12 @@ impl RefusalReason {
             RefusalReason::RestrictedPort { .. } | RefusalReason::NothingToAsk { .. } => 0,
             RefusalReason::NoPolicyFile { .. } => 1,
             RefusalReason::NotAPolicyFile { .. } => 2,
-            RefusalReason::DomainNotGranted { .. } => 3,
+            RefusalReason::DomainNotGranted { .. } | RefusalReason::SiteControlNone { .. } => 3,
             RefusalReason::PortNotGranted { .. } => 4,
             RefusalReason::SecureOnly { .. } => 5,
             RefusalReason::PlaceCannotOpen { .. } => 6,
-            // The web server's own file is out; others are asked all the same.
-            RefusalReason::SiteControlNone { place } if place.is_web() => 3,
-            // What shuts every other file out is to be told whatever those would have said.
-            RefusalReason::SiteControlNone { .. } | RefusalReason::SiteControlMasterOnly { .. } => 7,
+            // What shuts every other file out is told whatever else the master file says.
+            RefusalReason::SiteControlMasterOnly { .. } => 7,
         }
     }
 }
