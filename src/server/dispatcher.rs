@@ -16,10 +16,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use log::{debug, error, info, warn};
 
 use super::STACK_BYTES;
-use super::connection::LINGER;
 use super::engine::{Context, Engine, Outlet};
 use super::event::{EVENTS_MAX, Event, Opened};
 use super::outbox::{Outbox, Pushed};
+use super::parting::LINGER;
 use super::seats::ThreadPermit;
 use super::service::{CloseReason, ConnectionId, Now, Service};
 use super::shutdown::{Ended, Shared};
@@ -82,7 +82,7 @@ struct Parting {
 impl<S: Service> Dispatcher<S> {
     pub(super) fn new(service: S, inbox: Receiver<Event>, shared: Arc<Shared>) -> Dispatcher<S> {
         let now = read_clock();
-        let trace = shared.observer.wants_frames_out().then(|| Arc::clone(&shared.observer));
+        let trace = shared.wants_frames_out.then(|| Arc::clone(&shared.observer));
         Dispatcher {
             service,
             engine: Engine::new(now, trace),
@@ -286,12 +286,12 @@ impl<S: Service> Dispatcher<S> {
                     continue;
                 }
                 let silent = outbox.link().silent(now);
-                if silent >= max {
+                // Nobody is closed for a silence that the application had no chance to end.
+                let asked = slot.asked.is_some_and(|at| now.saturating_duration_since(at) <= silent);
+                if asked && silent >= max {
                     expired.push(slot.id);
-                } else if silent < max / 2 {
-                    slot.asked = false;
-                } else if !slot.asked {
-                    slot.asked = true;
+                } else if !asked && silent >= max / 2 {
+                    slot.asked = Some(now);
                     idle.push(slot.id);
                 }
             }

@@ -15,6 +15,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use super::connection::{self, Connection};
 use super::http::Door;
 use super::link::Link;
+use super::parting;
 use super::proxy::Network;
 use super::seats::{NoSeat, ThreadPermit};
 use super::shutdown::Shared;
@@ -230,10 +231,10 @@ impl Listener {
         let name = format!("client {id}");
         let connection =
             Connection::new(id, index, Arc::clone(&self.settings), Arc::clone(shared), limits, link, address);
-        let connection = Box::new(connection);
+        let mut connection = Box::new(connection);
         let spawned = thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn_scoped(scope, move || {
             let _permit = permit;
-            connection::run(connection);
+            connection::run(&mut connection);
         });
         if let Err(error) = spawned {
             // The connection was dropped with the closure: closed, and its seat is free.
@@ -262,7 +263,7 @@ impl Listener {
         }
         let thread = thread::Builder::new().name("refusal".to_owned()).stack_size(STACK_BYTES);
         let spawned = thread.spawn_scoped(scope, move || {
-            connection::refuse(&self.settings, &link, no_seat, Vec::new());
+            parting::refuse(&self.settings, &link, no_seat, Vec::new());
             refusers.fetch_sub(1, Ordering::Relaxed);
         });
         if spawned.is_err() {

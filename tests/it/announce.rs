@@ -75,6 +75,7 @@ fn a_begun_frame_stops_the_clock() {
     slow.write(b"uest/>\0");
     assert_eq!(slow.frame(), test_policy().to_string());
     slow.end();
+    drop(slow);
     let ended = running.notes.any_ended();
     assert_ne!(ended, silent);
     assert_eq!(running.told.all(), []);

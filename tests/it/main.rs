@@ -1,5 +1,10 @@
 //! Everything that needs a socket, a thread or a process: one binary, so that it links once.
 
+// The wire.
+mod costs;
+mod documents;
+mod framing;
+
 // The client classes, against scripted servers.
 mod client;
 mod client_as2;
@@ -19,6 +24,7 @@ mod descriptors;
 mod harness;
 mod http;
 mod limits;
+mod panics;
 mod proxy;
 mod server;
 mod shutdown;
