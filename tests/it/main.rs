@@ -42,6 +42,8 @@ mod websocket_handshake;
 // What people say to a chat and what they get, as plays.
 #[cfg(feature = "chat")]
 mod conversations;
+#[cfg(feature = "chat")]
+mod crowds;
 
 // The program.
 #[cfg(feature = "cli")]
