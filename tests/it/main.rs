@@ -46,6 +46,8 @@ mod conversations;
 mod crowds;
 
 // The program.
+#[cfg(all(feature = "cli", feature = "web", feature = "websocket"))]
+mod cli_browsers;
 #[cfg(feature = "cli")]
 mod cli_clients;
 #[cfg(feature = "cli")]
