@@ -28,6 +28,7 @@ mod panics;
 mod proxy;
 mod server;
 mod shutdown;
+mod slow_reader;
 
 // The edges.
 #[cfg(any(feature = "web", feature = "websocket"))]
