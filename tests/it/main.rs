@@ -25,6 +25,7 @@ mod harness;
 mod http;
 mod limits;
 mod panics;
+mod proxy;
 mod server;
 mod shutdown;
 mod slow_reader;
@@ -32,9 +33,7 @@ mod slow_reader;
 // The edges.
 #[cfg(any(feature = "web", feature = "websocket"))]
 mod http_client;
-#[cfg(any(feature = "web", feature = "websocket"))]
-mod proxy;
-#[cfg(any(feature = "web", feature = "websocket"))]
+#[cfg(feature = "web")]
 mod web;
 #[cfg(feature = "websocket")]
 mod websocket;
@@ -48,6 +47,8 @@ mod conversations;
 mod crowds;
 
 // The program.
+#[cfg(all(feature = "cli", feature = "web", feature = "websocket"))]
+mod cli_browsers;
 #[cfg(feature = "cli")]
 mod cli_clients;
 #[cfg(feature = "cli")]
