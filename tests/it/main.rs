@@ -22,6 +22,7 @@ mod announce;
 mod closing;
 mod descriptors;
 mod harness;
+mod hostile;
 mod http;
 mod limits;
 mod panics;
