@@ -353,7 +353,8 @@ mod tests {
             let link = Arc::new(Link::new(listener.accept().unwrap().0));
             let outbox = Outbox::new(Arc::clone(&link), envelope, 1 << 20, None);
             let bytes = vec![b'x'; 64 << 20];
-            assert_eq!(outbox.push(&Batch::new(&bytes), &[0..64 << 20]), Pushed::Overflow);
+            let whole = 0..bytes.len() as u32;
+            assert_eq!(outbox.push(&Batch::new(&bytes), std::slice::from_ref(&whole)), Pushed::Overflow);
             // The application had closed it in the same breath: then that is why it is let go.
             assert_eq!(outbox.finish(&CloseReason::PolicyServed), Pushed::Done);
             drop((outbox, link));
