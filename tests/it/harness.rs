@@ -107,6 +107,12 @@ impl Reports<Note> {
         })
     }
 
+    pub(crate) fn ends(&mut self, count: usize) {
+        (0..count).for_each(|_| {
+            self.any_ended();
+        });
+    }
+
     pub(crate) fn any_ended(&mut self) -> ConnectionId {
         self.wait("a connection ended", |note| match note {
             Note::Ended(id) => Some(*id),
@@ -131,13 +137,6 @@ impl Reports<Told> {
     pub(crate) fn open(&mut self) -> ConnectionId {
         self.wait("on_open", |told| match told {
             Told::Open(id) => Some(*id),
-            _ => None,
-        })
-    }
-
-    pub(crate) fn message(&mut self) -> String {
-        self.wait("on_message", |told| match told {
-            Told::Message(_, text) => Some(text.clone()),
             _ => None,
         })
     }

@@ -64,7 +64,7 @@ fn random_bytes_harm_nobody() {
                 _ => drop(client.stream.shutdown(Shutdown::Write)),
             }
         }
-        (0..ids).for_each(|_| drop(running.notes.any_ended()));
+        running.notes.ends(ids);
         serves(&running);
     }
 }
@@ -214,7 +214,7 @@ fn an_application_may_close_anybody_from_anywhere() {
         }
     }
     drop(everybody);
-    (0..rounds).for_each(|_| drop(running.notes.any_ended()));
+    running.notes.ends(rounds);
     assert_eq!(running.server.connections(), 0);
 }
 
