@@ -26,6 +26,7 @@ mod hostile;
 mod http;
 mod limits;
 mod panics;
+mod random;
 mod server;
 mod shutdown;
 mod slow_reader;
