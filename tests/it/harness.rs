@@ -3,13 +3,13 @@
 
 use std::any::Any;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 use xmlsocket::policy::{PolicyFile, PortList};
 use xmlsocket::server::{
     CloseReason, ConnectionId, Context, Frames, Listener, ListenerSettings, Message, Observer, Peer, Server, Service,
@@ -107,6 +107,12 @@ impl Reports<Note> {
         })
     }
 
+    pub(crate) fn ends(&mut self, count: usize) {
+        (0..count).for_each(|_| {
+            self.any_ended();
+        });
+    }
+
     pub(crate) fn any_ended(&mut self) -> ConnectionId {
         self.wait("a connection ended", |note| match note {
             Note::Ended(id) => Some(*id),
@@ -131,13 +137,6 @@ impl Reports<Told> {
     pub(crate) fn open(&mut self) -> ConnectionId {
         self.wait("on_open", |told| match told {
             Told::Open(id) => Some(*id),
-            _ => None,
-        })
-    }
-
-    pub(crate) fn message(&mut self) -> String {
-        self.wait("on_message", |told| match told {
-            Told::Message(_, text) => Some(text.clone()),
             _ => None,
         })
     }
@@ -281,6 +280,8 @@ impl Service for Probe {
 pub(crate) struct Setup {
     pub(crate) limits: Limits,
     pub(crate) settings: ListenerSettings,
+    /// Bytes that the system takes from the server for a client that does not read; its own choice is some megabytes.
+    pub(crate) send_buffer: Option<usize>,
     /// Whether there is a policy port, too: the second address.
     pub(crate) policy_port: bool,
     /// Whether messages are reported by the service: switched off where there are very many.
@@ -292,7 +293,7 @@ impl Setup {
     pub(crate) fn new() -> Setup {
         let mut limits = Limits::default();
         limits.frames_per_second_max = 0;
-        Setup { limits, settings: ListenerSettings::default(), policy_port: false, told: true }
+        Setup { limits, settings: ListenerSettings::default(), send_buffer: None, policy_port: false, told: true }
     }
 
     /// Sets limits.
@@ -317,6 +318,12 @@ impl Setup {
         self.settings(|settings| settings.policy = Some(Arc::new(|_| test_policy())))
     }
 
+    /// A client that does not read falls behind soon.
+    pub(crate) fn small_send_buffer(mut self) -> Setup {
+        self.send_buffer = Some(8 * 1024);
+        self
+    }
+
     /// Nothing is reported but the observer's notes.
     pub(crate) fn quiet(mut self) -> Setup {
         self.told = false;
@@ -325,18 +332,30 @@ impl Setup {
 
     /// Starts the server.
     pub(crate) fn serve(self, mut probe: Probe) -> Running {
-        log_lines();
-        let (notes, noted) = unbounded();
         let (told, telling) = unbounded();
         probe.told = self.told.then_some(told);
-        let listener = Listener::bind("127.0.0.1:0", self.settings).unwrap();
+        let mut running = self.serve_service(probe);
+        running.told = Reports::new(telling);
+        running
+    }
+
+    /// Starts the server with a service of the test's own, which reports nothing.
+    pub(crate) fn serve_service(self, service: impl Service + 'static) -> Running {
+        log_lines();
+        let (notes, noted) = unbounded();
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        if let Some(bytes) = self.send_buffer {
+            // Connections inherit it from the socket that accepts them.
+            SockRef::from(&socket).set_send_buffer_size(bytes).unwrap();
+        }
+        let listener = Listener::from_std(socket, self.settings).unwrap();
         let mut builder = Server::builder().listen(listener).limits(self.limits).observer(Arc::new(Watch(notes)));
         if self.policy_port {
             let listener = Listener::bind_policy("127.0.0.1:0", Arc::new(|_| test_policy())).unwrap();
             builder = builder.listen(listener);
         }
-        let server = builder.serve(probe).unwrap();
-        Running { address: server.local_addr(), server, notes: Reports::new(noted), told: Reports::new(telling) }
+        let server = builder.serve(service).unwrap();
+        Running { address: server.local_addr(), server, notes: Reports::new(noted), told: Reports::new(unbounded().1) }
     }
 }
 
@@ -465,7 +484,7 @@ impl Client {
 
     /// Makes the system answer with a reset when this client is dropped.
     pub(crate) fn reset(self) {
-        socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
     }
 }
 
@@ -481,6 +500,18 @@ pub(crate) fn alone(name: &str, test: impl FnOnce()) {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A small generator of numbers that look random (xorshift); tests print its seed.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % bound as u64) as usize
+    }
 }
 
 /// Locks, whoever panicked before.

@@ -148,7 +148,10 @@ fn a_frame_that_is_not_ended_in_time_is_closed() {
     let said = loop {
         trickle.stream.write_all(b"x").unwrap();
         match trickle.stream.read(&mut byte) {
-            Ok(_) => break byte[0],
+            Ok(count) => {
+                assert_eq!(count, 1);
+                break byte[0];
+            }
             Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
         }
     };
