@@ -42,6 +42,10 @@ mod connect;
 // `policy`.
 mod policy;
 
+// `bench`: needs epoll and /proc.
+#[cfg(target_os = "linux")]
+mod bench;
+
 // Text of strangers on a terminal.
 mod printable;
 
@@ -89,6 +93,8 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
         Command::Policy { command: PolicyCommand::Fetch { host, port, timeout } } => {
             policy::fetch(&host, port, timeout)
         }
+        #[cfg(target_os = "linux")]
+        Command::Bench(options) => bench::run(&options),
         Command::CheckConfig(options) => check_config::run(&options),
     }
 }

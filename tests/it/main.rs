@@ -27,6 +27,7 @@ mod limits;
 mod panics;
 mod server;
 mod shutdown;
+mod slow_reader;
 
 // The edges.
 #[cfg(any(feature = "web", feature = "websocket"))]

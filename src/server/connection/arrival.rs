@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
-use log::{debug, info};
+use log::info;
 
 use super::super::envelope::Envelope;
 use super::super::event::Event;
@@ -116,10 +116,7 @@ impl Connection {
     pub(super) fn read_proxy_header(&mut self, first: &mut Vec<u8>) -> Result<(), Box<CloseReason>> {
         let timeout = self.frame_timeout().map_or(PROXY_TIMEOUT, |timeout| timeout.min(PROXY_TIMEOUT));
         let deadline = Instant::now() + timeout;
-        let refused = |connection: &Connection, what| {
-            info!("{} from the proxy {} sent {what}: closed", connection.id, connection.peer.address);
-            Err(Box::new(CloseReason::NotXmlSocket(what)))
-        };
+        let refused = |what| Err(Box::new(CloseReason::NotXmlSocket(what)));
         loop {
             match proxy::parse(first) {
                 Ok(None) => {}
@@ -127,16 +124,16 @@ impl Connection {
                     first.drain(..length);
                     return self.speak_for(header, first);
                 }
-                Err(NotProxied::Broken) => return refused(self, "a broken PROXY header"),
+                Err(NotProxied::Broken) => return refused("a broken PROXY header"),
                 Err(NotProxied::Other) => match speaks(first) {
                     Some(Speaks::Http) => return Ok(()),
-                    Some(_) => return refused(self, "no PROXY header"),
+                    Some(_) => return refused("no PROXY header"),
                     None => {}
                 },
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return refused(self, "no whole PROXY header in time");
+                return refused("no whole PROXY header in time");
             }
             match self.read_some(first, Some(left)) {
                 Ok(0) => return Err(Box::new(CloseReason::ByPeer)),
@@ -174,7 +171,6 @@ impl Connection {
         }
         let settings = Arc::clone(&self.settings);
         let Some(door) = &settings.http else {
-            debug!("{} from {} sent an HTTP request", self.id, self.peer.address);
             let _ = self.link.send_all(refusal::http(first), LINGER);
             return Box::new(CloseReason::NotXmlSocket("an HTTP request"));
         };
