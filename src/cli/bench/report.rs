@@ -141,7 +141,8 @@ mod tests {
 
     #[test]
     fn thousands_are_grouped() {
-        for (number, digits, text) in [(0.0, 0, "0"), (999.0, 0, "999"), (-1000.0, 0, "-1 000"), (12345.678, 2, "12 345.68")]
+        for (number, digits, text) in
+            [(0.0, 0, "0"), (999.0, 0, "999"), (-1000.0, 0, "-1 000"), (12345.678, 2, "12 345.68")]
         {
             assert_eq!(grouped(number, digits), text);
         }
