@@ -147,6 +147,14 @@ impl Reports<Told> {
             _ => None,
         })
     }
+
+    #[cfg(any(feature = "web", feature = "websocket"))]
+    pub(crate) fn message(&mut self) -> String {
+        self.wait("on_message", |told| match told {
+            Told::Message(_, text) => Some(text.clone()),
+            _ => None,
+        })
+    }
 }
 
 /// Reports to a channel.

@@ -26,7 +26,6 @@ mod hostile;
 mod http;
 mod limits;
 mod panics;
-mod proxy;
 mod random;
 mod server;
 mod shutdown;
@@ -35,7 +34,9 @@ mod slow_reader;
 // The edges.
 #[cfg(any(feature = "web", feature = "websocket"))]
 mod http_client;
-#[cfg(feature = "web")]
+#[cfg(any(feature = "web", feature = "websocket"))]
+mod proxy;
+#[cfg(any(feature = "web", feature = "websocket"))]
 mod web;
 #[cfg(feature = "websocket")]
 mod websocket;
@@ -49,7 +50,7 @@ mod conversations;
 mod crowds;
 
 // The program.
-#[cfg(all(feature = "cli", feature = "web", feature = "websocket"))]
+#[cfg(feature = "cli")]
 mod cli_browsers;
 #[cfg(feature = "cli")]
 mod cli_clients;
