@@ -149,8 +149,7 @@ fn play(mut client: Client, mut random: Random) -> (Vec<u8>, Fate) {
             15 if random.below(4) == 0 => return (got, Fate::Left),
             _ => "x".repeat(1 + random.below(200)),
         };
-        let mut frame = said.into_bytes();
-        frame.push(0);
+        let frame = [said.as_bytes(), b"\0"].concat();
         let cut = random.below(frame.len());
         // It may have been closed for reading too slowly.
         if client.stream.write_all(&frame[..cut]).and_then(|()| client.stream.write_all(&frame[cut..])).is_err() {
