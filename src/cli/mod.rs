@@ -18,6 +18,9 @@ mod serve;
 // Who may connect from a SWF, as the settings say.
 mod grants;
 
+// What is there only with some features: browsers, Flash content.
+mod edges;
+
 // Several applications in one server.
 mod worlds;
 
@@ -41,6 +44,10 @@ mod connect;
 
 // `policy`.
 mod policy;
+
+// `bench`: needs epoll and /proc.
+#[cfg(target_os = "linux")]
+mod bench;
 
 // Text of strangers on a terminal.
 mod printable;
@@ -89,7 +96,10 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
         Command::Policy { command: PolicyCommand::Fetch { host, port, timeout } } => {
             policy::fetch(&host, port, timeout)
         }
+        #[cfg(target_os = "linux")]
+        Command::Bench(options) => bench::run(&options),
         Command::CheckConfig(options) => check_config::run(&options),
+        Command::RuffleConfig(options) => edges::ruffle_config(&options),
     }
 }
 

@@ -286,7 +286,9 @@ impl Connection {
                 self.tell(Event::Closed { id: self.id, reason: Box::new(CloseReason::ByPeer), ended: true });
             }
         } else {
-            if !by_peer && !matches!(*reason, CloseReason::PolicyServed | CloseReason::HttpAnswered) {
+            let served =
+                matches!(*reason, CloseReason::PolicyServed | CloseReason::HttpAnswered | CloseReason::AddressFull);
+            if !by_peer && !served {
                 info!("{} from {} closed: {reason}", self.id, self.peer.address);
             }
             if self.settings.frames == Frames::Xml

@@ -224,10 +224,10 @@ impl<S: Service> Dispatcher<S> {
                     CloseReason::ByPeer | CloseReason::Lost(_) => debug!("{id} closed: {reason}"),
                     _ => info!("{id} from {} closed: {reason}", slot.peer.address),
                 }
+                self.shared.observer.closed(id, &reason);
                 if let Outlet::Outbox(outbox) = slot.outlet {
                     self.part(id, Parting { outbox, ended: slot.ended }, &reason);
                 }
-                self.shared.observer.closed(id, &reason);
                 // A panic here concerns a connection that is gone already: its peer must not be able to stop the server.
                 self.guard(Some(id), |service, cx| service.on_close(cx, id, &reason));
             }
@@ -253,21 +253,21 @@ impl<S: Service> Dispatcher<S> {
     }
 
     fn start_writer<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, id: ConnectionId, outbox: Arc<Outbox>) {
+        debug!("{id} fell behind");
+        self.shared.observer.fell_behind(id);
         let spawned = ThreadPermit::take().is_some_and(|permit| {
             let name = format!("catch-up {id}");
-            let outbox = Arc::clone(&outbox);
+            let (outbox, observer) = (Arc::clone(&outbox), Arc::clone(&self.shared.observer));
             let thread = thread::Builder::new().name(name).stack_size(STACK_BYTES);
             thread
                 .spawn_scoped(scope, move || {
                     let _permit = permit;
                     outbox.catch_up();
+                    observer.caught_up(id);
                 })
                 .is_ok()
         });
-        if spawned {
-            debug!("{id} fell behind");
-            self.shared.observer.fell_behind(id);
-        } else {
+        if !spawned {
             outbox.link().kill(CloseReason::NoThreadLeft);
             self.engine.close(id, CloseReason::NoThreadLeft);
         }

@@ -82,7 +82,9 @@ fn silence_is_no_reason_on_a_listener_that_says_so() {
     let mut probe = Probe::default();
     probe.on_idle = Box::new(|_, _| panic!("nobody is to be asked"));
     let (ticked, ticks) = crossbeam_channel::unbounded();
-    probe.on_tick = Box::new(move |_, ()| drop(ticked.send(())));
+    probe.on_tick = Box::new(move |_, ()| {
+        let _ = ticked.send(());
+    });
     let mut running =
         Setup::new().settings(|s| s.idle = false).limits(|limits| limits.idle_seconds_max = 1).serve(probe);
     let (mut silent, _) = running.join();
@@ -286,7 +288,7 @@ fn who_takes_no_byte_for_write_seconds_max_is_closed() {
     running.notes.fell_behind(id);
     assert_eq!(running.told.close(id), CloseReason::WriteTimeout);
     assert!(begun.elapsed() >= Duration::from_millis(950), "{:?}", begun.elapsed());
-    running.notes.wait("its end", |note| (*note == Note::Ended(id)).then_some(()));
+    running.notes.ended(id);
 }
 
 #[test]
@@ -299,7 +301,7 @@ fn who_has_outbox_bytes_max_waiting_is_closed() {
     let id = running.notes.opened();
     client.send("<more/>");
     assert_eq!(running.told.close(id), CloseReason::TooSlow);
-    running.notes.wait("its end", |note| (*note == Note::Ended(id)).then_some(()));
+    running.notes.ended(id);
     let (mut other, _) = running.join();
     other.write(b"\0");
     drop(client);

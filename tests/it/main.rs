@@ -28,6 +28,7 @@ mod panics;
 mod proxy;
 mod server;
 mod shutdown;
+mod slow_reader;
 
 // The edges.
 #[cfg(any(feature = "web", feature = "websocket"))]
@@ -46,6 +47,8 @@ mod conversations;
 mod crowds;
 
 // The program.
+#[cfg(all(feature = "cli", feature = "web", feature = "websocket"))]
+mod cli_browsers;
 #[cfg(feature = "cli")]
 mod cli_clients;
 #[cfg(feature = "cli")]

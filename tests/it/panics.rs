@@ -59,7 +59,7 @@ fn panics_over_closings_do_not_stop_the_server() {
         client.half_close();
         client.rest();
         drop(client);
-        running.notes.wait("its end", |note| (*note == Note::Ended(id)).then_some(()));
+        running.notes.ended(id);
     }
     let (mut client, _) = running.join();
     client.send("<quit/>");

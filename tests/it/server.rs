@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use xmlsocket::server::{CloseReason, Framing, Message};
 use xmlsocket::wire::{Element, Frame, Limits};
 
-use crate::harness::{Client, DEADLINE, Note, Probe, Setup, Told};
+use crate::harness::{Client, DEADLINE, Probe, Setup, Told};
 
 #[test]
 fn frames_come_back_in_order_however_they_are_cut() {
@@ -152,7 +152,9 @@ fn what_on_close_sends_leaves_at_once() {
     let mut probe = Probe::default();
     let survivor = Arc::new(OnceLock::new());
     let (first, listener) = (survivor.clone(), survivor);
-    probe.on_open = Box::new(move |_, id| drop(first.set(id)));
+    probe.on_open = Box::new(move |_, id| {
+        let _ = first.set(id);
+    });
     probe.on_close = Box::new(move |cx, id| {
         cx.send(*listener.get().unwrap(), &Element::new("left").attribute("id", id.serial()));
     });
@@ -173,7 +175,9 @@ fn another_thread_reaches_the_application_through_a_handle() {
     let mut probe = Probe::default();
     let only = Arc::new(OnceLock::new());
     let first = Arc::clone(&only);
-    probe.on_open = Box::new(move |_, id| drop(first.set(id)));
+    probe.on_open = Box::new(move |_, id| {
+        let _ = first.set(id);
+    });
     probe.on_external = Box::new(move |cx, event| {
         let frame: Box<Frame> = event.downcast().unwrap();
         cx.send(*only.get().unwrap(), &*frame);
@@ -232,7 +236,7 @@ fn ids_are_never_used_again_and_old_ones_reach_nobody() {
                 drop(client);
             }
         }
-        running.notes.wait("its end", |note| (*note == Note::Ended(id)).then_some(()));
+        running.notes.ended(id);
     }
     let ids = crate::harness::lock(&all).clone();
     assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 100);

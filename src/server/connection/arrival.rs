@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
+use log::info;
 
 use super::super::envelope::Envelope;
 use super::super::event::Event;
@@ -149,6 +150,7 @@ impl Connection {
         (self.peer.address, self.peer.local_address) = (source, destination);
         if let Err(no_seat) = self.link.count(source.ip(), &self.limits) {
             self.shared.observer.refused(source, no_seat.code());
+            info!("refused a connection from {source}: {}", no_seat.code());
             refuse(&self.settings, &self.link, no_seat, std::mem::take(first));
             return Err(Box::new(CloseReason::AddressFull));
         }
