@@ -45,6 +45,9 @@ mod policy;
 // Text of strangers on a terminal.
 mod printable;
 
+// What scripts read.
+mod json;
+
 // How the program ends.
 mod exit_code;
 
@@ -89,6 +92,7 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
         Command::Policy { command: PolicyCommand::Fetch { host, port, timeout } } => {
             policy::fetch(&host, port, timeout)
         }
+        Command::Policy { command: PolicyCommand::Check(options) } => policy::check(&options),
         Command::CheckConfig(options) => check_config::run(&options),
     }
 }

@@ -43,6 +43,8 @@ mod conversations;
 #[cfg(feature = "cli")]
 mod cli_clients;
 #[cfg(feature = "cli")]
+mod cli_policy;
+#[cfg(feature = "cli")]
 mod cli_serve;
 #[cfg(feature = "cli")]
 mod cli_terminal;
