@@ -288,7 +288,7 @@ pub(super) enum PolicyCommand {
         before_help = "Examples:
   xmlsocket policy check chat.example.com 1024 --from www.example.com
       the latest players, and a SWF of that web site
-  xmlsocket policy check chat.example.com 1024 --from https://www.example.com/chat.swf --player 9.0.115
+  xmlsocket policy check chat.example.com 1024 --from https://www.example.com --player 9
       an older player, a SWF loaded over HTTPS
   xmlsocket policy check 127.0.0.1 1024 --from file:///home/ann/chat.swf --json
       a SWF opened from a file; the answer for a script",
