@@ -148,7 +148,8 @@ pub(super) struct ServeOptions {
     /// relay]
     #[arg(long, value_name = "FRAMES")]
     frames: Option<String>,
-    /// What ends a frame: nul (a zero byte) or line (a newline too, for telnet and class) [default: nul]
+    /// What ends a frame: nul (a zero byte), line (a newline too, for telnet and class) or stream (the end of an element
+    /// of an endless document, for XMLStreams and XMPP) [default: nul]
     #[arg(long, value_name = "FRAMING")]
     framing: Option<String>,
     /// A relay sends frames to their sender, too

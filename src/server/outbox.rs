@@ -7,7 +7,7 @@
 //! have one order, whichever thread sends them.
 //!
 //! What is pushed at a time is queued whole, so that the end of the queue is always the end of a message; there
-//! control messages (a WebSocket's pong, its CLOSE) enter, from whichever thread.
+//! control messages (a WebSocket's pong, its CLOSE, the root of a stream that begins anew) enter, from whichever thread.
 //!
 //! Knows: one client's link, its queue, how its frames are wrapped. Must not know: who decided to send.
 
@@ -125,23 +125,24 @@ impl Outbox {
         }
         state.used = true;
         let mut gathered = batch.gathered.borrow_mut();
-        let (bytes, whole) = match (ranges, state.envelope) {
+        let (bytes, whole) = match (ranges, &state.envelope) {
             ([range], Envelope::Nul | Envelope::WebSocketBinary) => (batch.bytes(range), Some(range)),
             (_, envelope) => {
                 gathered.clear();
                 for bytes in ranges.iter().map(|range| batch.bytes(range)) {
                     match envelope {
                         Envelope::WebSocketText => envelope::wrap_as_text(bytes, &mut gathered),
+                        Envelope::Stream(root) => envelope::wrap_in_stream(bytes, root, &mut gathered),
                         _ => gathered.extend_from_slice(bytes),
                     }
                 }
-                if envelope == Envelope::Line {
+                if *envelope == Envelope::Line {
                     gathered.iter_mut().filter(|byte| **byte == NUL).for_each(|byte| *byte = b'\n');
                 }
                 (gathered.as_slice(), None)
             }
         };
-        let header = Header::of(state.envelope, bytes.len());
+        let header = Header::of(&state.envelope, bytes.len());
         let header = header.as_bytes();
         let sent = if state.behind { 0 } else { self.offer(header, bytes) };
         let rest = header.len() + bytes.len() - sent;
@@ -188,14 +189,15 @@ impl Outbox {
     }
 
     /// Nothing more will be pushed. Once all is sent the client is told so, now or by the catch-up writer; a
-    /// WebSocket also hears why.
+    /// WebSocket also hears why, and a stream is closed by its end tag.
     pub(super) fn finish(&self, reason: &CloseReason) -> Pushed {
         let mut state = self.lock();
         self.link.stop_reading();
         let mut pushed = Pushed::Done;
-        if state.envelope.is_websocket() && !state.said_close && !state.finishing && !self.link.is_dead() {
+        let last_words = state.envelope.last_words(reason);
+        if !last_words.is_empty() && !state.said_close && !state.finishing && !self.link.is_dead() {
             state.said_close = true;
-            pushed = self.append(&mut state, &envelope::close_message(reason));
+            pushed = self.append(&mut state, &last_words);
         }
         state.finishing = true;
         if state.behind {

@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use crate::wire::{Element, Frame, ParseError, ParseErrorKind};
+use super::listener::Framing;
+use crate::wire::{Element, Encode, Frame, ParseError, ParseErrorKind, StreamError, write_frame};
 
 /// What answers a frame that is no document, on listeners that read XML.
 pub(super) fn not_a_document(error: &ParseError) -> Element {
@@ -25,6 +26,25 @@ pub(super) fn not_a_document(error: &ParseError) -> Element {
         element.attribute("line", error.line).attribute("column", error.column)
     };
     element.text(format_args!("{}. {advice}", capitalised(&error.reason)))
+}
+
+/// What answers a client whose stream cannot be read any further.
+pub(super) fn not_a_stream(error: &StreamError) -> Element {
+    let sentence = capitalised(&error.to_string());
+    Element::new("error")
+        .attribute("code", "not-xml")
+        .text(format_args!("{sentence}. Send one document that does not end: a root's start tag, then whole elements."))
+}
+
+/// The last words to a client that the application does not know, as they go on the wire. Where no stream has begun
+/// on a listener for streams, they are a document of their own.
+pub(super) fn last_words(element: &Element, framing: Framing) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    match framing {
+        Framing::Nul | Framing::Line => write_frame(element, &mut bytes),
+        Framing::Stream => element.encode(&mut bytes),
+    }
+    bytes
 }
 
 /// What answers a frame that came too fast.

@@ -52,7 +52,8 @@ fn every_wrong_argument_is_one_sentence_and_exit_code_2() {
         (&["serve", "--app", "chat", "--app", "relay"], "`--app` is given twice"),
         (&["serve", "--frames", "json"], "`--frames` takes `auto`, `xml` or `any`"),
         (&["serve", "--frames", "any"], "a chat reads XML"),
-        (&["serve", "--framing", "stream"], "`--framing` takes `nul` or `line`, not the string \"stream\""),
+        (&["serve", "--framing", "tab"], "`--framing` takes `nul`, `line` or `stream`, not the string \"tab\""),
+        (&["serve", "--app", "relay", "--framing", "stream", "--frames", "any"], "a stream is one XML document"),
         (&["serve", "--listen", "1024"], "`--listen` takes an address such as `127.0.0.1:1024`"),
         (&["serve", "--policy-listen", "843"], "`--policy-listen` takes an address"),
         (

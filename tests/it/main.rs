@@ -26,6 +26,7 @@ mod http;
 mod limits;
 mod server;
 mod shutdown;
+mod streams;
 
 // The edges.
 #[cfg(any(feature = "web", feature = "websocket"))]
