@@ -21,6 +21,7 @@ mod scripted;
 mod announce;
 mod closing;
 mod descriptors;
+mod embedding;
 mod harness;
 mod hostile;
 mod http;
@@ -30,6 +31,7 @@ mod random;
 mod server;
 mod shutdown;
 mod slow_reader;
+mod streams;
 
 // The edges.
 #[cfg(any(feature = "web", feature = "websocket"))]
@@ -54,6 +56,8 @@ mod crowds;
 mod cli_browsers;
 #[cfg(feature = "cli")]
 mod cli_clients;
+#[cfg(feature = "cli")]
+mod cli_policy;
 #[cfg(feature = "cli")]
 mod cli_serve;
 #[cfg(feature = "cli")]
