@@ -52,6 +52,9 @@ mod bench;
 // Text of strangers on a terminal.
 mod printable;
 
+// What scripts read.
+mod json;
+
 // How the program ends.
 mod exit_code;
 
@@ -98,6 +101,7 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
         }
         #[cfg(target_os = "linux")]
         Command::Bench(options) => bench::run(&options),
+        Command::Policy { command: PolicyCommand::Check(options) } => policy::check(&options),
         Command::CheckConfig(options) => check_config::run(&options),
         Command::RuffleConfig(options) => edges::ruffle_config(&options),
     }

@@ -32,8 +32,8 @@ const COLUMNS_MAX: usize = 100;
       talk in it
   xmlsocket connect 127.0.0.1
       see its frames as they are
-  xmlsocket policy fetch 127.0.0.1 1024
-      read the policy that a Flash Player would read",
+  xmlsocket policy check 127.0.0.1 1024 --from www.example.com
+      would a Flash Player let a SWF from there connect?",
     after_help = "`xmlsocket COMMAND --help` explains a command. Exit codes: 0 all went well, 1 it failed at run \
             time, 2 the arguments or the configuration are wrong."
 )]
@@ -114,8 +114,8 @@ pub(super) enum Command {
         before_help = "Examples:
   xmlsocket policy fetch chat.example.com 843
       what the policy port answers
-  xmlsocket policy fetch chat.example.com 1024
-      what the chat's own port answers"
+  xmlsocket policy check chat.example.com 1024 --from www.example.com
+      whether a SWF from there may connect, and otherwise what to change"
     )]
     Policy {
         #[command(subcommand)]
@@ -191,7 +191,8 @@ pub(super) struct ServeOptions {
     /// relay]
     #[arg(long, value_name = "FRAMES")]
     frames: Option<String>,
-    /// What ends a frame: nul (a zero byte) or line (a newline too, for telnet and class) [default: nul]
+    /// What ends a frame: nul (a zero byte), line (a newline too, for telnet and class) or stream (the end of an element
+    /// of an endless document, for XMLStreams and XMPP) [default: nul]
     #[arg(long, value_name = "FRAMING")]
     framing: Option<String>,
     /// A relay sends frames to their sender, too
@@ -349,4 +350,48 @@ pub(super) enum PolicyCommand {
         #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=3600))]
         timeout: u64,
     },
+    /// Decide as a Flash Player would whether a SWF may connect to PORT of HOST, and say why
+    #[command(
+        before_help = "Examples:
+  xmlsocket policy check chat.example.com 1024 --from www.example.com
+      the latest players, and a SWF of that web site
+  xmlsocket policy check chat.example.com 1024 --from https://www.example.com --player 9
+      an older player, a SWF loaded over HTTPS
+  xmlsocket policy check 127.0.0.1 1024 --from file:///home/ann/chat.swf --json
+      a SWF opened from a file; the answer for a script",
+        after_help = "It asks whom the player would ask, in that order and as patiently: says what each answered and in how \
+            long, and then the verdict with its reason. It does not connect as the SWF would. Exit code 0: granted, 1: \
+            refused."
+    )]
+    Check(CheckOptions),
+}
+
+/// The options of `policy check`.
+#[derive(Args, Debug)]
+#[command(help_template = TEMPLATE)]
+pub(super) struct CheckOptions {
+    /// The server's name or address, as the SWF would write it
+    #[arg(value_name = "HOST")]
+    pub(super) host: String,
+    /// The port that the SWF would connect to
+    #[arg(value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) port: u16,
+    /// Where the SWF was loaded from: a domain, or the address of the SWF
+    #[arg(long, value_name = "DOMAIN")]
+    pub(super) from: String,
+    /// The player's version, or air
+    #[arg(long, value_name = "VERSION", default_value = "10")]
+    pub(super) player: String,
+    /// A place that the SWF named with loadPolicyFile, such as xmlsocket://chat.example.com:8430; repeatable
+    #[arg(long, value_name = "URL")]
+    pub(super) load_policy: Vec<String>,
+    /// One JSON object on stdout, for scripts
+    #[arg(long)]
+    pub(super) json: bool,
+    /// The port that stands in for 843, to try a policy where nobody may listen there
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) master_port: Option<u16>,
+    /// The port that stands in for 80, where players up to 8 ask for /crossdomain.xml
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) web_port: Option<u16>,
 }

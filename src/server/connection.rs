@@ -82,7 +82,8 @@ impl Connection {
         let peer = Peer::new(address, local, listener, Instant::now());
         let framing = settings.framing;
         let envelope = match framing {
-            Framing::Nul => Envelope::Nul,
+            // A stream's envelope is made when the client's root has come.
+            Framing::Nul | Framing::Stream => Envelope::Nul,
             Framing::Line => Envelope::Line,
         };
         Connection { id, settings, shared, limits, link, peer, framing, envelope, outbox: None }
@@ -98,6 +99,10 @@ impl Connection {
             return reason;
         }
         match self.sniff(&mut first) {
+            Ok((Speaks::Frames, begun)) if self.framing == Framing::Stream => match self.open_stream(first, begun) {
+                Ok(reading) => self.read_frames(reading),
+                Err(reason) => reason,
+            },
             Ok((Speaks::Frames, begun)) => {
                 let reading = self.begin_reading(first, begun);
                 self.read_frames(reading)
@@ -121,7 +126,7 @@ impl Connection {
         }
         let bytes_max = self.limits.outbox_bytes_max as usize;
         let write_timeout = Limits::bound(self.limits.write_seconds_max).map(Duration::from_secs);
-        let outbox = Arc::new(Outbox::new(Arc::clone(&self.link), self.envelope, bytes_max, write_timeout));
+        let outbox = Arc::new(Outbox::new(Arc::clone(&self.link), self.envelope.clone(), bytes_max, write_timeout));
         self.outbox = Some(Arc::clone(&outbox));
         self.shared.observer.opened(self.id, &self.peer);
         let opened = Opened { id: self.id, peer: self.peer.clone(), outbox, settings: Arc::clone(&self.settings) };
@@ -141,14 +146,14 @@ impl Connection {
     #[inline(never)]
     fn begin_reading(&self, first: Vec<u8>, begun: Instant) -> Box<Reading> {
         let intake = Intake::new(Arc::clone(&self.link), first, self.framing, self.frame_timeout(), begun);
-        Reading::new(intake, &self.limits)
+        Reading::new(intake, &self.limits, self.limits.frame_bytes_max as usize)
     }
 
     /// Reads one frame and hands it on.
     fn read_frame(&mut self, reading: &mut Reading) -> Result<(), Box<CloseReason>> {
         let frame = match reading.reader.read() {
             Ok(Some(frame)) => frame,
-            Ok(None) => return Err(Box::new(reading.reader.reader().get_ref().ended().unwrap_or(CloseReason::ByPeer))),
+            Ok(None) => return Err(self.reading_ended(reading.reader.reader().get_ref())),
             Err(error) => return Err(read_failed(error, reading.reader.partial(), self.nodes_max())),
         };
         if !self.link.is_open() {
@@ -168,6 +173,17 @@ impl Connection {
         self.deliver(frame, &mut reading.flooding)?;
         grow(&mut reading.reader);
         Ok(())
+    }
+
+    /// Why nothing more can be read, other than for an error.
+    #[inline(never)]
+    fn reading_ended(&self, intake: &Intake) -> Box<CloseReason> {
+        let ended = intake.ended();
+        if ended.is_some() && matches!(self.envelope, Envelope::Stream(_)) {
+            // A stream ends before its connection does: what follows the end tag is dropped while ours is sent.
+            self.link.stop_reading();
+        }
+        Box::new(ended.unwrap_or(CloseReason::ByPeer))
     }
 
     /// Makes the connection known for its first frame, which is no policy request.
@@ -195,7 +211,7 @@ impl Connection {
     fn deliver(&self, frame: Frame, flooding: &mut Flooding) -> Result<(), Box<CloseReason>> {
         let frame = match self.framing {
             Framing::Line => refusal::without_carriage_return(frame),
-            Framing::Nul => frame,
+            Framing::Nul | Framing::Stream => frame,
         };
         if !self.admit(&frame, flooding)? {
             return Ok(());
@@ -265,7 +281,7 @@ impl Connection {
         if self.outbox.is_some() {
             self.tell(Event::Reply { id: self.id, frame, then_close: Some(CloseReason::PolicyServed) });
         } else {
-            self.say(&frame);
+            self.say(&frame, Framing::Nul);
         }
         Box::new(CloseReason::PolicyServed)
     }
@@ -295,7 +311,7 @@ impl Connection {
                 && !self.settings.policy_only
                 && let Some(farewell) = reason.farewell()
             {
-                self.say(&farewell.to_frame());
+                self.say(&farewell.to_frame(), self.framing);
             }
             self.link.finish();
             if !ended {
@@ -306,11 +322,11 @@ impl Connection {
 
     /// Writes a frame to a client that the application does not know.
     #[inline(never)]
-    fn say(&self, frame: &Frame) {
+    fn say(&self, frame: &Frame, framing: Framing) {
         if self.shared.wants_frames_out {
             self.shared.observer.frame_out(self.id, frame.bytes());
         }
-        send_frame(&self.link, frame);
+        send_frame(&self.link, frame, framing);
     }
 
     fn tell(&self, event: Event) {
@@ -328,9 +344,9 @@ struct Reading {
 }
 
 impl Reading {
-    fn new(intake: Intake, limits: &Limits) -> Box<Reading> {
+    fn new(intake: Intake, limits: &Limits, frame_bytes_max: usize) -> Box<Reading> {
         let buffer = BufReader::with_capacity(BUFFER_BYTES, intake);
-        let reader = FrameReader::new(buffer, limits.frame_bytes_max as usize);
+        let reader = FrameReader::new(buffer, frame_bytes_max);
         Box::new(Reading { reader, flooding: Flooding::new(limits), is_first: true })
     }
 }

@@ -1,14 +1,18 @@
 //! Defines [`Envelope`], how frames are wrapped on their way to a client, and the few WebSocket frames that a server
 //! says by itself.
 //!
-//! Knows: the headers of RFC 6455 §5.2 as a server writes them (never masked, never fragmented).
-//! Must not know: queues, sockets, how what a client sends is read.
+//! Knows: the headers of RFC 6455 §5.2 as a server writes them (never masked, never fragmented), what may stand in the
+//! middle of a stream. Must not know: queues, sockets, how what a client sends is read.
+
+use std::sync::Arc;
+
+use log::debug;
 
 use super::service::CloseReason;
-use crate::wire::NUL;
+use crate::wire::{NUL, Root};
 
 /// How frames are wrapped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Envelope {
     /// As they are, each ended by its zero byte.
     Nul,
@@ -18,12 +22,24 @@ pub(super) enum Envelope {
     WebSocketBinary,
     /// Each a text WebSocket message of its own, without its zero byte; what is not UTF-8 becomes U+FFFD.
     WebSocketText,
+    /// Each an element of an endless document with this root, without a zero byte.
+    Stream(Arc<Root>),
 }
 
 impl Envelope {
     /// Whether the client speaks WebSocket: it may be pinged, and wants to be told before the stream ends.
-    pub(super) fn is_websocket(self) -> bool {
+    pub(super) fn is_websocket(&self) -> bool {
         matches!(self, Envelope::WebSocketBinary | Envelope::WebSocketText)
+    }
+
+    /// What a client is told, after its last frame, when the conversation ends for `reason`; empty where the end of the
+    /// connection says it.
+    pub(super) fn last_words(&self, reason: &CloseReason) -> Vec<u8> {
+        match self {
+            Envelope::Nul | Envelope::Line => Vec::new(),
+            Envelope::WebSocketBinary | Envelope::WebSocketText => close_message(reason),
+            Envelope::Stream(root) => root.end_tag().into_bytes(),
+        }
     }
 }
 
@@ -49,10 +65,12 @@ pub(super) struct Header {
 
 impl Header {
     /// What goes before `length` bytes of frames in `envelope`.
-    pub(super) fn of(envelope: Envelope, length: usize) -> Header {
+    pub(super) fn of(envelope: &Envelope, length: usize) -> Header {
         match envelope {
             Envelope::WebSocketBinary => Header::message(BINARY, length),
-            Envelope::Nul | Envelope::Line | Envelope::WebSocketText => Header { bytes: [0; 10], length: 0 },
+            Envelope::Nul | Envelope::Line | Envelope::WebSocketText | Envelope::Stream(_) => {
+                Header { bytes: [0; 10], length: 0 }
+            }
         }
     }
 
@@ -92,6 +110,41 @@ pub(super) fn wrap_as_text(frames: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Appends each of `frames`, which end in a zero byte each, to `out` as an element of a stream with the root `root`. What
+/// may only begin a document is left out; so is an element that bears the root's own name, which would be read as a
+/// stream that begins anew.
+pub(super) fn wrap_in_stream(frames: &[u8], root: &Root, out: &mut Vec<u8>) {
+    for frame in frames.split(|&byte| byte == NUL) {
+        let element = without_prolog(frame);
+        let name = element.strip_prefix(b"<").and_then(|rest| rest.strip_prefix(root.name().as_bytes()));
+        match name.and_then(<[u8]>::first) {
+            Some(b' ' | b'\t' | b'\r' | b'\n' | b'/' | b'>') => {
+                debug!("an element is not sent to a client whose stream has a root of its name: {}", root.name());
+            }
+            _ => out.extend_from_slice(element),
+        }
+    }
+}
+
+/// A document without what stands before its root: byte order mark, declaration, comments, instructions, white space.
+fn without_prolog(document: &[u8]) -> &[u8] {
+    let mut rest = document.strip_prefix(b"\xef\xbb\xbf").unwrap_or(document);
+    loop {
+        rest = rest.trim_ascii_start();
+        let end: &[u8] = if rest.starts_with(b"<?") {
+            b"?>"
+        } else if rest.starts_with(b"<!--") {
+            b"-->"
+        } else {
+            return rest;
+        };
+        match memchr::memmem::find(&rest[end.len()..], end) {
+            Some(at) => rest = &rest[at + 2 * end.len()..],
+            None => return rest,
+        }
+    }
+}
+
 /// The CLOSE that tells a client why the server ends the conversation: one of RFC 6455's codes, and the reason's own
 /// code as text.
 pub(super) fn close_message(reason: &CloseReason) -> Vec<u8> {
@@ -115,6 +168,7 @@ pub(super) fn close_message(reason: &CloseReason) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::{Overflow, StreamEvent, StreamScanner};
 
     #[test]
     fn headers_take_the_shortest_form() {
@@ -125,9 +179,9 @@ mod tests {
             (0xFFFF, &[0x82, 126, 0xFF, 0xFF]),
             (0x1_0000, &[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]),
         ] {
-            assert_eq!(Header::of(Envelope::WebSocketBinary, payload).as_bytes(), header, "{payload}");
+            assert_eq!(Header::of(&Envelope::WebSocketBinary, payload).as_bytes(), header, "{payload}");
         }
-        assert!(Header::of(Envelope::Nul, 10).as_bytes().is_empty());
+        assert!(Header::of(&Envelope::Nul, 10).as_bytes().is_empty());
     }
 
     #[test]
@@ -135,6 +189,25 @@ mod tests {
         let mut out = Vec::new();
         wrap_as_text(b"<a/>\0\0caf\xe9\0", &mut out);
         assert_eq!(out, b"\x81\x04<a/>\x81\x00\x81\x06caf\xef\xbf\xbd");
+    }
+
+    #[test]
+    fn each_frame_becomes_an_element_of_the_stream() {
+        let mut scanner = StreamScanner::new(100, Overflow::Close);
+        let (_, Some(StreamEvent::Opened(root))) = scanner.scan(b"<r a='1'>").unwrap() else { panic!("a root") };
+        for (frames, sent) in [
+            (&b"<a/>\0<b>x</b>\0"[..], &b"<a/><b>x</b>"[..]),
+            (b"\xef\xbb\xbf<?xml version='1.0'?>\n<!--> - --><?p ?> <a/>\n\0<b/>\0", b"<a/>\n<b/>"),
+            (b"<r/>\0<r>\0<r x='1'>\0<!-- r --><r\n/>\0<ra/>\0<r:a/>\0", b"<ra/><r:a/>"),
+            (b"\0\0 \0", b""),
+            (b"<!-- never ended\0<?\0text\0", b"<!-- never ended<?text"),
+        ] {
+            let mut out = Vec::new();
+            wrap_in_stream(frames, &root, &mut out);
+            assert_eq!(out.escape_ascii().to_string(), sent.escape_ascii().to_string());
+        }
+        assert_eq!(Envelope::Stream(root).last_words(&CloseReason::Shutdown), b"</r>");
+        assert_eq!(Envelope::Nul.last_words(&CloseReason::Shutdown), b"");
     }
 
     #[test]

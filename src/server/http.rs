@@ -9,13 +9,14 @@
 use std::borrow::Cow;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::link::Link;
 use super::listener::ListenerSettings;
 use super::service::Peer;
 use crate::policy::PolicyFile;
-use crate::wire::Limits;
+use crate::wire::{Limits, Root};
 
 /// How long a visitor may take not one byte of its response where `write_seconds_max` sets no bound.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -62,6 +63,8 @@ pub struct Decoded {
     pub controls: u32,
     /// Whether the client is to be answered in text messages, a frame each.
     pub answer_as_text: bool,
+    /// The root with which the client's stream began anew, where frames are the elements of one.
+    pub(super) root: Option<Arc<Root>>,
 }
 
 /// Why no more messages can come.
@@ -71,6 +74,11 @@ pub enum DecodeEnd {
     Closed,
     /// The client broke the protocol, in this way; it has been told.
     Broken(Cow<'static, str>),
+    /// The client sent more than a frame may have.
+    TooLong {
+        /// The limit that was exceeded.
+        frame_bytes_max: usize,
+    },
 }
 
 /// A client that sent an HTTP request, as a [`Door`] sees it: a stream to read and write, with deadlines.

@@ -50,6 +50,11 @@ pub enum Framing {
     Nul,
     /// A zero byte or a newline, for telnet and for class. A client is answered with the one it used first.
     Line,
+    /// The end of an element: each side sends one endless document, as `XMLStreams` and XMPP do. The server's root
+    /// mirrors the client's, name and attributes, and follows it when the client begins anew; the application knows a
+    /// client from then on that its root has come. Frames are always [`Frames::Xml`] here, whatever is set: nothing else
+    /// may stand in an XML document.
+    Stream,
 }
 
 /// What happens to frames that come faster than `frames_per_second_max`.
@@ -158,7 +163,10 @@ impl Listener {
     ///
     /// # Errors
     /// When the socket cannot be used.
-    pub fn from_std(socket: TcpListener, settings: ListenerSettings) -> io::Result<Listener> {
+    pub fn from_std(socket: TcpListener, mut settings: ListenerSettings) -> io::Result<Listener> {
+        if settings.framing == Framing::Stream {
+            settings.frames = Frames::Xml;
+        }
         socket.set_nonblocking(false)?;
         // Accepted sockets inherit these on Linux, which saves calls for each connection.
         let reference = SockRef::from(&socket);

@@ -29,6 +29,9 @@ mod intake;
 // Frames that travel in another protocol's messages.
 mod upgraded;
 
+// Frames that are the elements of an endless document.
+mod streamed;
+
 // How fast frames come.
 mod flood;
 

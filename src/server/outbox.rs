@@ -7,7 +7,7 @@
 //! have one order, whichever thread sends them.
 //!
 //! What is pushed at a time is queued whole, so that the end of the queue is always the end of a message; there
-//! control messages (a WebSocket's pong, its CLOSE) enter, from whichever thread.
+//! control messages (a WebSocket's pong, its CLOSE, the root of a stream that begins anew) enter, from whichever thread.
 //!
 //! Knows: one client's link, its queue, how its frames are wrapped. Must not know: who decided to send.
 
@@ -125,23 +125,24 @@ impl Outbox {
         }
         state.used = true;
         let mut gathered = batch.gathered.borrow_mut();
-        let (bytes, whole) = match (ranges, state.envelope) {
+        let (bytes, whole) = match (ranges, &state.envelope) {
             ([range], Envelope::Nul | Envelope::WebSocketBinary) => (batch.bytes(range), Some(range)),
             (_, envelope) => {
                 gathered.clear();
                 for bytes in ranges.iter().map(|range| batch.bytes(range)) {
                     match envelope {
                         Envelope::WebSocketText => envelope::wrap_as_text(bytes, &mut gathered),
+                        Envelope::Stream(root) => envelope::wrap_in_stream(bytes, root, &mut gathered),
                         _ => gathered.extend_from_slice(bytes),
                     }
                 }
-                if envelope == Envelope::Line {
+                if *envelope == Envelope::Line {
                     gathered.iter_mut().filter(|byte| **byte == NUL).for_each(|byte| *byte = b'\n');
                 }
                 (gathered.as_slice(), None)
             }
         };
-        let header = Header::of(state.envelope, bytes.len());
+        let header = Header::of(&state.envelope, bytes.len());
         let header = header.as_bytes();
         let sent = if state.behind { 0 } else { self.offer(header, bytes) };
         let rest = header.len() + bytes.len() - sent;
@@ -149,6 +150,8 @@ impl Outbox {
             return Pushed::Done;
         }
         if state.queued_bytes + rest > self.bytes_max {
+            // A part may have been sent. Nothing can follow it.
+            self.link.kill(CloseReason::TooSlow);
             return Pushed::Overflow;
         }
         if sent < header.len() {
@@ -188,14 +191,15 @@ impl Outbox {
     }
 
     /// Nothing more will be pushed. Once all is sent the client is told so, now or by the catch-up writer; a
-    /// WebSocket also hears why.
+    /// WebSocket also hears why, and a stream is closed by its end tag.
     pub(super) fn finish(&self, reason: &CloseReason) -> Pushed {
         let mut state = self.lock();
         self.link.stop_reading();
         let mut pushed = Pushed::Done;
-        if state.envelope.is_websocket() && !state.said_close && !state.finishing && !self.link.is_dead() {
+        let last_words = state.envelope.last_words(reason);
+        if !last_words.is_empty() && !state.said_close && !state.finishing && !self.link.is_dead() {
             state.said_close = true;
-            pushed = self.append(&mut state, &envelope::close_message(reason));
+            pushed = self.append(&mut state, &last_words);
         }
         state.finishing = true;
         if state.behind {
@@ -331,6 +335,36 @@ impl State {
             if front.range.is_empty() {
                 self.queue.pop_front();
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn nothing_follows_a_message_that_was_cut_off() {
+        for envelope in [Envelope::Nul, Envelope::WebSocketBinary] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            let link = Arc::new(Link::new(listener.accept().unwrap().0));
+            let outbox = Outbox::new(Arc::clone(&link), envelope.clone(), 1 << 20, None);
+            let bytes = vec![b'x'; 64 << 20];
+            let whole = 0..bytes.len() as u32;
+            assert_eq!(outbox.push(&Batch::new(&bytes), std::slice::from_ref(&whole)), Pushed::Overflow);
+            // The application had closed it in the same breath: then that is why it is let go.
+            assert_eq!(outbox.finish(&CloseReason::PolicyServed), Pushed::Done);
+            drop((outbox, link));
+            let mut got = Vec::new();
+            client.read_to_end(&mut got).unwrap();
+            let header = Header::of(&envelope, 64 << 20);
+            let payload = got.strip_prefix(header.as_bytes()).unwrap();
+            assert!(!payload.is_empty() && payload.iter().all(|byte| *byte == b'x'), "{envelope:?}");
         }
     }
 }

@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use super::link::Link;
-use super::listener::{Frames, ListenerSettings};
+use super::listener::{Frames, Framing, ListenerSettings};
 use super::refusal;
 use super::seats::NoSeat;
 use super::sniff::{Speaks, speaks};
@@ -36,7 +36,7 @@ pub(super) fn refuse(settings: &ListenerSettings, link: &Link, no_seat: NoSeat, 
         }
         Some(Speaks::Frames) | None if settings.frames == Frames::Xml && !settings.policy_only => {
             let error = Element::new("error").attribute("code", no_seat.code()).text(no_seat.text());
-            send_frame(link, &error);
+            send_frame(link, &error, settings.framing);
         }
         _ => return,
     }
@@ -44,10 +44,14 @@ pub(super) fn refuse(settings: &ListenerSettings, link: &Link, no_seat: NoSeat, 
     linger(link);
 }
 
-/// Writes one frame, with its zero byte, in one piece.
-pub(super) fn send_frame(link: &Link, frame: &impl Encode) {
+/// Writes one frame in one piece, as the listener's clients read it. Where no stream has begun on a listener for
+/// streams, it is a document of its own.
+pub(super) fn send_frame(link: &Link, frame: &impl Encode, framing: Framing) {
     let mut bytes = Vec::new();
-    write_frame(frame, &mut bytes);
+    match framing {
+        Framing::Nul | Framing::Line => write_frame(frame, &mut bytes),
+        Framing::Stream => frame.encode(&mut bytes),
+    }
     let _ = link.send_all(&bytes, LINGER);
 }
 

@@ -268,10 +268,10 @@ impl CloseReason {
                 "The document is complete but the zero byte that ends a frame is missing: send \\0 after it.".to_owned()
             }
             CloseReason::FrameTimeout { zero_byte_missing: false } => {
-                "The frame was begun but its zero byte did not come in time.".to_owned()
+                "The frame was begun but its end did not come in time.".to_owned()
             }
             CloseReason::FrameTooLong { frame_bytes_max } => {
-                format!("A frame may have {frame_bytes_max} bytes before its zero byte.")
+                format!("A frame may have {frame_bytes_max} bytes; then its end must come.")
             }
             CloseReason::TooFast => "Frames kept coming too fast. Wait before you connect again.".to_owned(),
             CloseReason::Panicked => "The server failed on this request; others are not affected.".to_owned(),

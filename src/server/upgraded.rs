@@ -1,7 +1,7 @@
-//! Defines [`Upgraded`], which unwraps the frames of a connection that travel in another protocol's messages, and
-//! answers that protocol's own questions.
+//! Defines [`Upgraded`], which unwraps the frames of a connection that travel in another protocol's messages, or as
+//! elements of a stream, and answers that protocol's own questions.
 //!
-//! Knows: the decoder that the edge gave, the outbox that control messages enter, how fast they may come.
+//! Knows: the decoder, the outbox that control messages enter, how fast they may come.
 //! Must not know: which protocol it is.
 
 use std::sync::Arc;
@@ -26,6 +26,8 @@ pub(super) struct Upgraded {
     id: ConnectionId,
     decoder: Box<dyn Decoder>,
     outbox: Arc<Outbox>,
+    /// Whether frames are the elements of a stream.
+    is_stream: bool,
     shared: Arc<Shared>,
     /// How fast messages may come that bring no frame, and so are not counted as frames.
     bucket: Bucket,
@@ -41,11 +43,12 @@ impl Upgraded {
         id: ConnectionId,
         decoder: Box<dyn Decoder>,
         outbox: Arc<Outbox>,
+        is_stream: bool,
         shared: Arc<Shared>,
         limits: &Limits,
     ) -> Upgraded {
         let bucket = Bucket::new(limits, Instant::now());
-        Upgraded { id, decoder, outbox, shared, bucket, waited: None, end: None }
+        Upgraded { id, decoder, outbox, is_stream, shared, bucket, waited: None, end: None }
     }
 
     /// Gives the bytes of frames that the link's `bytes` bring, which took `waited` to come; answers what is to be
@@ -62,8 +65,13 @@ impl Upgraded {
             self.outbox.set_envelope(Envelope::WebSocketText);
         }
         self.pause(decoded.controls, link);
+        // Of a stream the outbox writes the end, once what was said before is answered.
+        let is_last = end.is_some() && !self.is_stream;
+        if let Some(root) = decoded.root {
+            self.outbox.set_envelope(Envelope::Stream(root));
+        }
         if !decoded.answers.is_empty() {
-            match self.outbox.control(&decoded.answers, end.is_some()) {
+            match self.outbox.control(&decoded.answers, is_last) {
                 Pushed::Done => {}
                 Pushed::FellBehind => {
                     let _ = self.shared.inbox.send(Event::FellBehind(self.id, Arc::clone(&self.outbox)));
@@ -85,6 +93,7 @@ impl Upgraded {
         self.end.as_ref().map(|end| match end {
             DecodeEnd::Closed => CloseReason::ByPeer,
             DecodeEnd::Broken(error) => CloseReason::ProtocolError(error.clone()),
+            DecodeEnd::TooLong { frame_bytes_max } => CloseReason::FrameTooLong { frame_bytes_max: *frame_bytes_max },
         })
     }
 

@@ -21,19 +21,24 @@ mod scripted;
 mod announce;
 mod closing;
 mod descriptors;
+mod embedding;
 mod harness;
+mod hostile;
 mod http;
 mod limits;
 mod panics;
-mod proxy;
+mod random;
 mod server;
 mod shutdown;
 mod slow_reader;
+mod streams;
 
 // The edges.
 #[cfg(any(feature = "web", feature = "websocket"))]
 mod http_client;
-#[cfg(feature = "web")]
+#[cfg(any(feature = "web", feature = "websocket"))]
+mod proxy;
+#[cfg(any(feature = "web", feature = "websocket"))]
 mod web;
 #[cfg(feature = "websocket")]
 mod websocket;
@@ -49,10 +54,12 @@ mod conversations;
 mod crowds;
 
 // The program.
-#[cfg(all(feature = "cli", feature = "web", feature = "websocket"))]
+#[cfg(feature = "cli")]
 mod cli_browsers;
 #[cfg(feature = "cli")]
 mod cli_clients;
+#[cfg(feature = "cli")]
+mod cli_policy;
 #[cfg(feature = "cli")]
 mod cli_serve;
 #[cfg(feature = "cli")]

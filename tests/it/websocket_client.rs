@@ -2,17 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::harness::{Client, Reports, Told};
-
-impl Reports<Told> {
-    /// The next message that the service was told of.
-    pub(crate) fn message(&mut self) -> String {
-        self.wait("on_message", |told| match told {
-            Told::Message(_, text) => Some(text.clone()),
-            _ => None,
-        })
-    }
-}
+use crate::harness::Client;
 
 /// The key of RFC 6455's example, and the answer to it.
 pub(crate) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";

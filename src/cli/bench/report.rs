@@ -48,15 +48,6 @@ impl Report {
         self.0.push(Figure { name, label, value: Value::Number(number, digits) });
     }
 
-    /// The number called `name`.
-    #[cfg(test)]
-    pub(super) fn get(&self, name: &str) -> Option<f64> {
-        self.0.iter().find(|figure| figure.name == name).and_then(|figure| match figure.value {
-            Value::Number(number, _) => Some(number),
-            Value::Text(_) => None,
-        })
-    }
-
     /// One line for each, for people.
     pub(super) fn to_text(&self) -> String {
         let width = self.0.iter().map(|figure| figure.label.chars().count()).max().unwrap_or(0);

@@ -57,7 +57,7 @@ enum Kind {
 
 const APPS: Kind = Kind::Choice(&["chat", "relay"]);
 const FRAMES: Kind = Kind::Choice(&["auto", "xml", "any"]);
-const FRAMINGS: Kind = Kind::Choice(&["nul", "line"]);
+const FRAMINGS: Kind = Kind::Choice(&["nul", "line", "stream"]);
 
 /// The settings outside of `[limits]`, in the order of the reference.
 const TOP_KEYS: &[Key] = &[

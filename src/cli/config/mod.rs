@@ -343,7 +343,18 @@ fn listener(settings: &Settings, table: &[Assignment]) -> Result<ListenerConfig,
     let setting = |key: &str| get(key).unwrap_or_else(|| settings.assignment(key));
     let word = |key: &str| as_text(&setting(key).value).unwrap_or_default();
     let app = if word("app") == "relay" { App::Relay } else { App::Chat };
+    let framing = match word("framing") {
+        "line" => Framing::Line,
+        "stream" => Framing::Stream,
+        _ => Framing::Nul,
+    };
     let frames = match (word("frames"), app) {
+        ("any", App::Relay) if framing == Framing::Stream => {
+            let sentence =
+                "a stream is one XML document, so `frames` cannot be `any` there; leave it out, or say `xml`";
+            return Err(ConfigError::new(setting("frames").source.clone(), sentence));
+        }
+        _ if framing == Framing::Stream && app == App::Relay => Frames::Xml,
         ("any", App::Chat) => {
             let sentence =
                 "a chat reads XML, so `frames` cannot be `any` there; leave it out, or take `app = \"relay\"`";
@@ -356,7 +367,7 @@ fn listener(settings: &Settings, table: &[Assignment]) -> Result<ListenerConfig,
         address: word("address").to_owned(),
         app,
         frames,
-        framing: if word("framing") == "line" { Framing::Line } else { Framing::Nul },
+        framing,
         echo: app == App::Relay && setting("echo").value == Value::Bool(true),
         policy: get("policy").is_none_or(|entry| entry.value == Value::Bool(true)),
         http: setting("http").value == Value::Bool(true),

@@ -16,13 +16,16 @@ use super::super::event::Event;
 use super::super::http::{Answer, Decoder, Visitor};
 use super::super::intake::Intake;
 use super::super::listener::Framing;
-use super::super::parting::{LINGER, refuse};
+use super::super::parting::{LINGER, refuse, send_frame};
 use super::super::proxy::{self, NotProxied};
 use super::super::refusal;
 use super::super::service::{CloseReason, Transport};
 use super::super::sniff::{REQUEST_LINE_BYTES_MAX, Speaks, speaks};
+use super::super::streamed::{self, Elements};
 use super::super::upgraded::Upgraded;
 use super::{Connection, Reading};
+use crate::policy::is_request;
+use crate::wire::{Element, Frame, Overflow, Root, StreamError, StreamEvent, StreamScanner};
 
 /// Bytes read at a time until it is known what a connection speaks: enough for that, and little for who is silent.
 const FIRST_BYTES: usize = 64;
@@ -39,7 +42,6 @@ impl Connection {
     pub(super) fn sniff(&mut self, first: &mut Vec<u8>) -> Result<(Speaks, Instant), Box<CloseReason>> {
         let begun = self.wait_for_first_byte(first)?;
         let line = self.framing == Framing::Line;
-        let timeout = self.frame_timeout();
         loop {
             let ended = line && first.contains(&b'\n') && first.len() < REQUEST_LINE_BYTES_MAX;
             match speaks(first) {
@@ -49,16 +51,21 @@ impl Connection {
                 None if first.len() as u64 > self.limits.frame_bytes_max => return Ok((Speaks::Frames, begun)),
                 None => {}
             }
-            let left = timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
-            if left.is_some_and(|left| left.is_zero()) {
-                return Err(Box::new(CloseReason::FrameTimeout { zero_byte_missing: false }));
-            }
-            match self.read_some(first, left) {
-                Ok(0) => return Err(Box::new(CloseReason::ByPeer)),
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) => return Err(Box::new(CloseReason::Lost(error.to_string()))),
-            }
+            self.read_in_time(first, begun)?;
+        }
+    }
+
+    /// Reads what is there into `first`, if its frame, which began at `begun`, can still be in time.
+    fn read_in_time(&self, first: &mut Vec<u8>, begun: Instant) -> Result<(), Box<CloseReason>> {
+        let left = self.frame_timeout().map(|timeout| timeout.saturating_sub(begun.elapsed()));
+        if left.is_some_and(|left| left.is_zero()) {
+            return Err(Box::new(CloseReason::FrameTimeout { zero_byte_missing: false }));
+        }
+        match self.read_some(first, left) {
+            Ok(0) => Err(Box::new(CloseReason::ByPeer)),
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(Box::new(CloseReason::Lost(error.to_string()))),
         }
     }
 
@@ -72,17 +79,20 @@ impl Connection {
         let may_be_another = self.settings.policy.is_some() || self.settings.http.is_some();
         let mut timeout = match self.limits.announce_seconds {
             _ if self.settings.policy_only => Some(POLICY_PORT_TIMEOUT),
+            // To a stream nothing can be sent before it has begun, so that no application can know of it.
+            _ if self.framing == Framing::Stream => self.frame_timeout(),
             seconds @ 1.. if may_be_another => Some(Duration::from_secs(seconds)),
             _ => {
                 self.announce();
                 None
             }
         };
+        let must_speak = self.settings.policy_only || self.framing == Framing::Stream;
         loop {
             match self.read_some(first, timeout) {
                 Ok(0) => return Err(Box::new(CloseReason::ByPeer)),
                 Ok(_) => return Ok(Instant::now()),
-                Err(error) if error.kind() == ErrorKind::WouldBlock && self.settings.policy_only => {
+                Err(error) if error.kind() == ErrorKind::WouldBlock && must_speak => {
                     return Err(Box::new(CloseReason::FrameTimeout { zero_byte_missing: false }));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -178,24 +188,80 @@ impl Connection {
         let answer = catch_unwind(AssertUnwindSafe(|| door.answer(&mut visitor))).unwrap_or(Answer::Done);
         match answer {
             Answer::Done => Box::new(CloseReason::HttpAnswered),
-            Answer::Upgraded { decoder, unread } => match self.begin_unwrapping(decoder, &unread) {
-                Some(reading) => self.read_frames(reading),
-                None => Box::new(CloseReason::ByPeer),
-            },
+            Answer::Upgraded { decoder, unread } => {
+                self.peer.transport = Transport::WebSocket;
+                let frame_bytes_max = self.limits.frame_bytes_max as usize;
+                match self.begin_unwrapping(Envelope::WebSocketBinary, decoder, &unread, frame_bytes_max) {
+                    Some(reading) => self.read_frames(reading),
+                    None => Box::new(CloseReason::ByPeer),
+                }
+            }
         }
     }
 
-    /// Makes an upgraded connection known to the application, and prepares to read what it sends.
-    fn begin_unwrapping(&mut self, decoder: Box<dyn Decoder>, unread: &[u8]) -> Option<Box<Reading>> {
-        self.peer.transport = Transport::WebSocket;
+    /// Reads up to the end of the root's start tag, answers it with a root of ours, and prepares to read what follows. A
+    /// policy request, which might be such a root, is answered as everywhere.
+    #[inline(never)]
+    pub(super) fn open_stream(&mut self, first: Vec<u8>, begun: Instant) -> Result<Box<Reading>, Box<CloseReason>> {
+        let frame_bytes_max = self.limits.frame_bytes_max as usize;
+        let mut scanner = StreamScanner::new(frame_bytes_max, Overflow::Close);
+        let mut unread = first;
+        let root = loop {
+            match scanner.scan(&unread) {
+                Ok((used, Some(StreamEvent::Opened(root)))) => {
+                    unread.drain(..used);
+                    break root;
+                }
+                Ok(_) => unread.clear(),
+                Err(StreamError::TooLong { unprocessed_max }) => {
+                    return Err(Box::new(CloseReason::FrameTooLong { frame_bytes_max: unprocessed_max }));
+                }
+                Err(error) => return Err(self.refuse_stream(&refusal::not_a_stream(&error), error.to_string())),
+            }
+            self.read_in_time(&mut unread, begun)?;
+        };
+        if self.settings.policy.is_some() && is_policy_request(&root) {
+            return Err(self.answer_policy_request());
+        }
+        if let Err(error) = streamed::check(&root, self.nodes_max()) {
+            return Err(self.refuse_stream(&refusal::not_a_document(&error), error.to_string()));
+        }
+        let sent = self.link.send_all(root.start_tag().as_bytes(), LINGER);
+        sent.map_err(|error| Box::new(CloseReason::Lost(error.to_string())))?;
+        let elements = Elements::new(scanner, Arc::clone(&root), self.nodes_max());
+        // An element and the namespaces that it gets from the root may have as many bytes each.
+        let reading = self.begin_unwrapping(Envelope::Stream(root), Box::new(elements), &unread, 2 * frame_bytes_max);
+        reading.ok_or_else(|| Box::new(CloseReason::ByPeer))
+    }
+
+    /// Tells a client why its stream cannot begin.
+    fn refuse_stream(&self, answer: &Element, reason: String) -> Box<CloseReason> {
+        send_frame(&self.link, answer, self.framing);
+        Box::new(CloseReason::ProtocolError(reason.into()))
+    }
+
+    /// Makes a connection known to the application whose frames are `decoder`'s to find, and prepares to read them.
+    fn begin_unwrapping(
+        &mut self,
+        envelope: Envelope,
+        decoder: Box<dyn Decoder>,
+        unread: &[u8],
+        frame_bytes_max: usize,
+    ) -> Option<Box<Reading>> {
+        let is_stream = matches!(envelope, Envelope::Stream(_));
         self.framing = Framing::Nul;
-        self.envelope = Envelope::WebSocketBinary;
+        self.envelope = envelope;
         // What is written from here on, the outbox writes, with its own deadline.
         let _ = self.link.set_write_timeout(None);
         self.announce();
         let outbox = Arc::clone(self.outbox.as_ref()?);
-        let upgraded = Upgraded::new(self.id, decoder, outbox, Arc::clone(&self.shared), &self.limits);
+        let upgraded = Upgraded::new(self.id, decoder, outbox, is_stream, Arc::clone(&self.shared), &self.limits);
         let intake = Intake::upgraded(Arc::clone(&self.link), unread, upgraded, self.frame_timeout());
-        Some(Reading::new(intake, &self.limits))
+        Some(Reading::new(intake, &self.limits, frame_bytes_max))
     }
+}
+
+/// Whether the root of a stream is the question of a player.
+fn is_policy_request(root: &Root) -> bool {
+    Frame::new(format!("<{}{}/>", root.name(), root.attributes())).is_ok_and(|frame| is_request(&frame))
 }
