@@ -226,7 +226,7 @@ fn a_server_that_stops_ends_its_streams() {
 #[cfg(feature = "websocket")]
 #[test]
 fn web_sockets_on_such_a_listener_send_frames_and_meet_the_streams() {
-    use crate::http_client::{TEXT, Ws};
+    use crate::websocket_client::{TEXT, Ws};
     let setup = crate::websocket_handshake::setup().settings(|settings| settings.framing = Framing::Stream);
     let mut running = setup.serve(Probe::fan_out());
     let mut client = begun(&running, "<r>");
