@@ -38,7 +38,8 @@ function draw() {
   const { state, current } = session;
   const screen = { out: "door", entering: "door", stopped: "stopped" }[state] ?? "chat";
   for (const id of ["door", "stopped", "chat"]) $(id).hidden = id !== screen;
-  $("login-error").textContent = state === "entering" ? trying() || session.why : session.why;
+  const isAtDoor = state === "entering" && session.retrySeconds;
+  $("login-error").textContent = session.why || (isAtDoor ? "The server cannot be reached at the moment. Trying again …" : "");
   $("stopped-why").textContent = session.why;
   if (screen === "chat") drawChat(current);
   if (screen !== drawn.screen) arrive(screen);

@@ -24,6 +24,8 @@ export class Session {
   state = "out";
   /** What a person should know about the state; a sentence or nothing. */
   why = "";
+  /** How long until the next try, while there is no link. */
+  retrySeconds = 0;
   /** Places by key, in the order in which they were entered. */
   places = new Map();
   current = null;
@@ -212,7 +214,7 @@ export class Session {
   }
 
   #welcome({ nick, session }) {
-    Object.assign(this, { nick, state: "in", why: "" });
+    Object.assign(this, { nick, state: "in", why: "", retrySeconds: 0 });
     this.#id = session;
     this.#link.settled();
     const rooms = [...this.places.values()].filter(({ kind }) => kind === "room");
