@@ -122,15 +122,16 @@ test("what is refused is said in a sentence", async () => {
   await other.goto(server.origin);
   await other.getByLabel("Your name", { exact: true }).fill("ANN");
   await other.getByRole("button", { name: "Come in" }).click();
-  await other.getByText("Somebody here has this nick. Choose another one.").waitFor();
+  await other.getByRole("alert").getByText("Somebody here has this nick. Choose another one.").waitFor();
   await other.getByLabel("Your name", { exact: true }).fill("anton");
   await other.getByRole("button", { name: "Come in" }).click();
   await other.getByRole("heading", { name: "# lobby" }).waitFor();
   await leave(ann, other);
 });
 
-test("the restart of the server is survived", async () => {
+test("the restart of the server is survived", async (context) => {
   const own = await serve();
+  context.after(() => own.stop());
   const ann = await enter(browser, own.origin, "ann", "restart");
   await say(ann, "before");
   await hears(ann, "before");
@@ -138,6 +139,7 @@ test("the restart of the server is survived", async () => {
   await ann.getByText("The connection is lost.").waitFor();
   await say(ann, "meanwhile");
   const again = await serve({ port: own.port });
+  context.after(() => again.stop());
   const carl = await Tcp.enter(again.port, "carl", "restart");
   await ann.getByRole("button", { name: "Try now" }).click({ timeout: 1000 }).catch(() => {});
   await hears(ann, "meanwhile");
@@ -189,8 +191,9 @@ test("axe finds nothing serious, in light and dark, wide and narrow", async () =
   carl.close();
 });
 
-test("pictures of the page are taken", async () => {
+test("pictures of the page are taken", async (context) => {
   const fresh = await serve();
+  context.after(() => fresh.stop());
   const ann = await enter(browser, fresh.origin, "Ann", "lobby", { viewport: { width: 1120, height: 700 } });
   const phone = { viewport: { width: 390, height: 780 }, colorScheme: "dark" };
   const bob = await enter(browser, fresh.origin, "Bob", "lobby", phone);

@@ -29,25 +29,24 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-test("a SWF in Ruffle logs in, joins, sends and receives XML, and hears of the end", async () => {
+test("a SWF in Ruffle logs in, joins, sends and receives XML, and hears of the end", async (context) => {
   const server = await serve({
     options: ["--content", folder, "--ruffle", RUFFLE, "--flash-host", "games.example.org:9339"],
   });
+  context.after(() => server.stop());
   const witness = await Tcp.enter(server.port, "witness", "stage");
   const page = await open(browser);
-  await page.addInitScript(() => {
-    window.traced = [];
-    // Ruffle's player is there before it loads the SWF; what the SWF traces is told to who observes.
-    new MutationObserver(() => {
-      const player = document.querySelector("#player > :not(noscript)");
-      const playing = typeof player?.ruffle === "function" ? player.ruffle() : player;
-      if (playing) playing.traceObserver = (text) => window.traced.push(text);
-    }).observe(document, { childList: true, subtree: true });
-  });
   const asked = [];
   page.on("request", (request) => asked.push(new URL(request.url())));
   await page.goto(`${server.origin}/play/talker.swf`);
   await witness.receive(/^<joined room="stage" nick="talker"\/>$/u);
+  // It is connected and logged in: Ruffle runs, and can be asked to tell what the SWF traces.
+  await page.evaluate(() => {
+    window.traced = [];
+    const player = document.querySelector("#player > *");
+    const playing = typeof player.ruffle === "function" ? player.ruffle() : player;
+    playing.traceObserver = (text) => window.traced.push(text);
+  });
   witness.send('<message room="stage">hello &lt;there&gt; <b n="1">é</b></message>');
   const answer = await witness.receive(/from="talker"/u);
   assert.match(answer, />I heard: <message id="\d+" room="stage" from="witness"[^>]*>.*hello &lt;there(&gt;|>).*<b n="1">é<\/b>.*<\/message><\/message>$/su);
@@ -56,8 +55,8 @@ test("a SWF in Ruffle logs in, joins, sends and receives XML, and hears of the e
   assert.equal(await server.stop(), 0);
   await until(page, () => window.traced.some((text) => text.startsWith("close")));
   const events = (await page.evaluate(() => window.traced)).map((text) => text.split(" ")[0]);
-  assert.deepEqual([events[0], events.at(-1)], ["connect", "close"]);
-  assert.ok(events.slice(1, -1).every((event) => event === "data"), `only data between: ${events}`);
+  assert.equal(events.pop(), "close");
+  assert.ok(events.every((event) => event === "data"), `only data before the end: ${events}`);
   const elsewhere = asked.filter(({ protocol, origin }) => protocol.startsWith("http") && origin !== server.origin);
   assert.deepEqual(elsewhere.map(String), [], "nothing is fetched from elsewhere");
   await page.context().close();
