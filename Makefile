@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 
-.PHONY: help run build test test-fast memory check fmt lint features doc smoke fuzz-smoke clean
+.PHONY: help run build test test-fast test-tools test-browser memory check fmt lint features doc smoke fuzz-smoke clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -13,10 +13,17 @@ run: ## serve a chat on 127.0.0.1:1024 (ARGS="--listen 127.0.0.1:2048" passes op
 build: ## build the program: target/release/xmlsocket
 	$(CARGO) build --release --locked
 
-test: test-fast memory ## all tests
+test: test-tools test-fast memory test-browser ## all tests
 
 test-fast: ## cargo's tests
 	$(CARGO) test --locked
+
+test-tools: ## install what the browser's tests need, through sudo where not root
+	tests/browser/tools.sh
+
+test-browser: ## the web page and a SWF in Chromium (after test-tools; PICTURES=1 renews docs/page-*.png)
+	$(CARGO) build --locked
+	cd tests/browser && node --test --test-concurrency=1 --test-timeout=60000
 
 memory: ## resident memory per connection, measured on the release build
 	$(CARGO) test --release --locked --test it memory -- --nocapture
