@@ -23,7 +23,7 @@ test-tools: ## install what the browser's tests need, through sudo where not roo
 
 test-browser: ## the web page and a SWF in Chromium (after test-tools; PICTURES=1 renews docs/page-*.png)
 	$(CARGO) build --locked
-	cd tests/browser && node --test --test-concurrency=1 --test-timeout=60000
+	cd tests/browser && timeout 180 node --test
 
 memory: ## resident memory per connection, measured on the release build
 	$(CARGO) test --release --locked --test it memory -- --nocapture
