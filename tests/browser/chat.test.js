@@ -129,6 +129,45 @@ test("what is refused is said in a sentence", async () => {
   await leave(ann, other);
 });
 
+test("names and topics are changed, earlier messages shown, rooms and the chat left", async () => {
+  const carl = await Tcp.enter(server.port, "carl", "changes");
+  for (let n = 1; n <= 120; n += 1) carl.send(`<message room="changes">number ${n}.</message>`);
+  await carl.receive(/number 120/u);
+  const ann = await enter(browser, server.origin, "ann", "changes");
+  await hears(ann, "number 120.");
+  assert.equal((await said(ann))[0], "number 21.");
+  await ann.getByRole("button", { name: "Show earlier messages" }).click();
+  await hears(ann, "number 1.");
+  assert.deepEqual(await said(ann), Array.from({ length: 120 }, (_, n) => `number ${n + 1}.`));
+
+  await ann.getByRole("button", { name: /change your name/u }).click();
+  const name = ann.getByRole("dialog").getByLabel("Name", { exact: true });
+  await name.fill("Carl");
+  await name.press("Enter");
+  await ann.getByRole("dialog").getByText("Somebody here has this nick.").waitFor();
+  await name.fill("anna");
+  await name.press("Enter");
+  assert.equal(await carl.receive(/^<renamed /u), '<renamed from="ann" nick="anna"/>');
+  await ann.getByRole("button", { name: "Topic" }).click();
+  await ann.getByRole("dialog").getByLabel("Topic", { exact: true }).fill("<New> & improved");
+  await ann.getByRole("button", { name: "Set" }).click();
+  assert.match(await carl.receive(/^<topic /u), / from="anna">&lt;New(&gt;|>) &amp; improved<\/topic>$/u);
+  await until(ann, () => document.querySelector("#topic").textContent === "<New> & improved");
+
+  await ann.getByRole("button", { name: "carl" }).click();
+  carl.send("<quit/>");
+  await carl.receive(/^<bye /u);
+  await say(ann, "are you there?");
+  await ann.getByText("Nobody here has this nick.").waitFor();
+  await ann.getByRole("button", { name: "Discard" }).click();
+  await ann.getByRole("button", { name: "Close", exact: true }).click();
+  await ann.getByRole("button", { name: "Leave", exact: true }).click();
+  await ann.getByRole("heading", { name: "No room" }).waitFor();
+  await ann.getByRole("button", { name: "Leave the chat" }).click();
+  await ann.getByRole("button", { name: "Come in" }).waitFor();
+  await leave(ann);
+});
+
 test("the restart of the server is survived", async (context) => {
   const own = await serve();
   context.after(() => own.stop());

@@ -48,6 +48,8 @@ export class Session {
       broken: () => this.#on.failed("The server sent something that is no XML. It was left out."),
     });
     addEventListener("pagehide", () => this.#store());
+    // A telephone may put away a page that is out of sight without another word.
+    document.addEventListener("visibilitychange", () => document.hidden && this.#store());
   }
 
   /** Takes up what this window was in before it was loaded again; false when there was nothing. */
@@ -193,8 +195,8 @@ export class Session {
   }
 
   /** Asks, and tells a dialogue: null when all went well, a sentence otherwise. */
-  #askFor(answered, ...request) {
-    this.#ask(...request, (answer) => answered(failureOf(answer)));
+  #askFor(answered, name, given, text = "") {
+    this.#ask(name, given, text, (answer) => answered(failureOf(answer)));
   }
 
   #complain(answer) {

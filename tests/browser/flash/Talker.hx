@@ -27,7 +27,7 @@ class Talker {
             tell("data", event.data);
             var frame = new XML(event.data);
             if (frame.localName() == "message" && frame.attribute("from").toString() != "talker") {
-                socket.send("<message room='stage'>I heard: " + frame.toString() + "</message>");
+                socket.send("<message room='stage'>I heard: " + frame.toXMLString() + "</message>");
             }
         });
         socket.addEventListener(Event.CLOSE, function(_:Event):Void tell("close", ""));

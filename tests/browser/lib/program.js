@@ -27,14 +27,15 @@ export async function within(promise, what) {
 
 /** The program that was built: the one that XMLSOCKET names, or cargo's debug build. */
 export function program() {
-  const found = process.env.XMLSOCKET ?? path.join(ROOT, "target/debug/xmlsocket");
+  const found = process.env.XMLSOCKET ? path.resolve(process.env.XMLSOCKET) : path.join(ROOT, "target/debug/xmlsocket");
   if (!existsSync(found)) throw new Error(`There is no ${found}. \`cargo build\` makes it; \`make test-browser\` does both.`);
   return found;
 }
 
 /** Starts `xmlsocket serve` with these options; gives where it listens, and how to stop it. */
-export async function serve({ port = 0, options = [] } = {}) {
+export async function serve({ port = 0, options = [], cwd = ROOT } = {}) {
   const child = spawn(program(), ["serve", "--listen", `127.0.0.1:${port}`, ...options], {
+    cwd,
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, RUST_LOG: "info" },
   });
