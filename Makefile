@@ -36,10 +36,13 @@ fmt: ## is the code formatted?
 lint: ## clippy, warnings are errors
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 
-features: ## the embeddable core and the chat application, each alone
+features: ## the embeddable core, the chat application, each edge, and the program without edges
 	$(CARGO) clippy --locked --no-default-features --all-targets -- -D warnings
 	$(CARGO) test --locked --no-default-features
 	$(CARGO) clippy --locked --no-default-features --features chat --all-targets -- -D warnings
+	$(CARGO) clippy --locked --no-default-features --features websocket --all-targets -- -D warnings
+	$(CARGO) clippy --locked --no-default-features --features web --all-targets -- -D warnings
+	$(CARGO) clippy --locked --no-default-features --features cli -- -D warnings
 
 doc: ## the documentation of every item
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items

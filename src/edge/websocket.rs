@@ -26,7 +26,7 @@ use crate::wire::NUL;
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
 /// Bytes of the buffer that every connection has from its beginning.
-const BUFFER_BYTES: usize = 1_024;
+const BUFFER_BYTES: usize = 256;
 
 /// The paths at which a WebSocket can be opened.
 const PATHS: [&str; 2] = ["/", "/ws"];

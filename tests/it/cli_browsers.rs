@@ -7,8 +7,8 @@ use std::path::Path;
 use rustix::process::Signal;
 
 use crate::harness::Client;
-use crate::http_client::{BINARY, TEXT, Ws, handshake};
 use crate::program::{Serve, run};
+use crate::websocket_client::{BINARY, TEXT, Ws, handshake};
 
 /// What a path answers, as it came.
 fn get(address: SocketAddr, path: &str) -> String {

@@ -135,13 +135,6 @@ impl Reports<Told> {
         })
     }
 
-    pub(crate) fn message(&mut self) -> String {
-        self.wait("on_message", |told| match told {
-            Told::Message(_, text) => Some(text.clone()),
-            _ => None,
-        })
-    }
-
     pub(crate) fn close(&mut self, id: ConnectionId) -> CloseReason {
         self.wait("on_close", |told| match told {
             Told::Close(closed, reason) if *closed == id => Some(reason.clone()),

@@ -38,6 +38,8 @@ mod web;
 #[cfg(feature = "websocket")]
 mod websocket;
 #[cfg(feature = "websocket")]
+mod websocket_client;
+#[cfg(feature = "websocket")]
 mod websocket_handshake;
 
 // What people say to a chat and what they get, as plays.

@@ -267,7 +267,7 @@ fn refusals_are_logged_once_and_legibly() {
     receive(&mut other);
     let lines: Vec<String> = lock(log_lines()).clone();
     for name in [name, other_name] {
-        let lines: Vec<_> = lines.iter().filter(|line| line.contains(&name) && line.contains("GET /")).collect();
+        let lines: Vec<_> = lines.iter().filter(|line| line.contains(&name) && line.contains(": 4")).collect();
         assert_eq!(lines.len(), 1, "{lines:?}");
         assert!(lines[0].is_ascii() && !lines[0].contains(['\u{1b}', '\u{7f}']), "{lines:?}");
     }

@@ -9,7 +9,7 @@ use xmlsocket::server::{CloseReason, Flood, Frames, Transport};
 use xmlsocket::wire::Element;
 
 use crate::harness::{Client, DEADLINE, Probe, Running};
-use crate::http_client::{BINARY, CLOSE, PING, PONG, TEXT, Ws, fragment, handshake, message};
+use crate::websocket_client::{BINARY, CLOSE, PING, PONG, TEXT, Ws, fragment, handshake, message};
 use crate::websocket_handshake::setup;
 
 /// Connects as tungstenite's own client does.

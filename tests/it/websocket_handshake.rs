@@ -9,7 +9,7 @@ use xmlsocket::edge::websocket;
 use xmlsocket::server::Ended;
 
 use crate::harness::{Probe, Setup, Told};
-use crate::http_client::{KEY, handshake};
+use crate::websocket_client::{KEY, handshake};
 
 /// A server with WebSockets, for pages of `chat.example.org` and below `friend.example`.
 pub(crate) fn setup() -> Setup {

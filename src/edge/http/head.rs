@@ -24,8 +24,14 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Characters of a request line that are logged.
 const LOGGED_MAX: usize = 120;
 
-/// Room for the fields of a head.
-pub(super) const FIELDS: [Header<'_>; FIELDS_MAX] = [EMPTY_HEADER; FIELDS_MAX];
+/// Bytes that are read at a time.
+const PIECE_BYTES: usize = 1024;
+
+/// Room for the fields of a head. It is made on the heap: the stack of a thread keeps every page that it ever touched,
+/// and this thread may serve a WebSocket for days.
+pub(super) fn room<'head>() -> Vec<Header<'head>> {
+    vec![EMPTY_HEADER; FIELDS_MAX]
+}
 
 /// A whole head, and what came with it.
 pub(super) struct Head {
@@ -59,21 +65,22 @@ impl Head {
     pub(super) fn read(visitor: &mut Visitor<'_>) -> Result<Option<Head>, Refusal> {
         visitor.read_for(HEAD_TIMEOUT);
         let mut head = Head { bytes: Vec::new(), length: 0 };
-        let mut piece = [0; 1024];
         loop {
-            let count = match visitor.read(&mut piece) {
-                Ok(0) => return Ok(None),
-                Ok(count) => count,
+            let before = head.bytes.len();
+            head.bytes.resize(before + PIECE_BYTES, 0);
+            let read = visitor.read(&mut head.bytes[before..]);
+            head.bytes.truncate(before + read.as_ref().map_or(0, |count| *count));
+            match read {
+                Ok(1..) => {}
                 Err(error) if error.kind() == ErrorKind::TimedOut => {
                     return Err(Refusal::text(408, "The request did not end in time."));
                 }
-                Err(_) => return Ok(None),
-            };
-            head.bytes.extend_from_slice(&piece[..count]);
+                Ok(0) | Err(_) => return Ok(None),
+            }
             head.check_method()?;
             // Only a line's end can end a head, or show what is wrong with it.
-            if piece[..count].contains(&b'\n') {
-                let mut fields = FIELDS;
+            if head.bytes[before..].contains(&b'\n') {
+                let mut fields = room();
                 if let Status::Complete(length) = parse(&head.bytes, &mut fields)?.0 {
                     head.length = length;
                 }

@@ -75,7 +75,7 @@ impl Site {
     /// What answers the request, and whether it was HEAD.
     fn reply(&self, head: &Head, visitor: &mut Visitor<'_>) -> Result<(Reply, bool), Refusal> {
         let gate = Arc::clone(&self.gate.read().unwrap_or_else(PoisonError::into_inner));
-        let mut fields = head::FIELDS;
+        let mut fields = head::room();
         let parsed = head.parse(&mut fields)?;
         if !gate.is_name(parsed.host) {
             let note = "which is no name of this server; --public-name says how the outside calls it";

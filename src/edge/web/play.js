@@ -4,6 +4,9 @@
 const settings = JSON.parse(document.getElementById("settings").textContent);
 const stage = document.getElementById("player");
 
+// Ruffle takes a whole address as what the SWF's relative ones are relative to.
+settings.base = new URL(settings.base, location.href).href;
+
 // Whoever speaks TLS in front of the server may not have told it so; the page knows.
 if (location.protocol === "https:") {
   for (const proxy of settings.socketProxy) {
