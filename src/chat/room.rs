@@ -56,11 +56,11 @@ pub(super) struct Room {
 
 impl Room {
     /// A room with nobody in it yet.
-    pub(super) fn new(name: Name, password: Option<Box<str>>, now: Instant) -> Room {
+    pub(super) fn new(name: Name, now: Instant) -> Room {
         Room {
             name,
             topic: "".into(),
-            password,
+            password: None,
             variables: Variables::default(),
             members: Vec::new(),
             roster: BTreeMap::new(),

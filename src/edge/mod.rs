@@ -9,3 +9,15 @@ pub mod http;
 // WebSocket: the same byte stream in messages.
 #[cfg(feature = "websocket")]
 pub mod websocket;
+
+// The chat page.
+#[cfg(feature = "web")]
+pub mod web;
+
+// A folder of files.
+#[cfg(feature = "web")]
+pub mod files;
+
+// Flash content and the page that plays it.
+#[cfg(feature = "web")]
+pub mod content;

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use log::{debug, info};
 
-pub(super) use self::arrival::refuse;
 use super::envelope::Envelope;
 use super::event::{Budget, Event, Opened};
 use super::flood::{Bucket, Flooding};
@@ -21,12 +20,13 @@ use super::intake::Intake;
 use super::link::Link;
 use super::listener::{Flood, Frames, Framing, ListenerSettings};
 use super::outbox::Outbox;
+use super::parting::{linger, send_frame};
 use super::refusal;
 use super::service::{CloseReason, ConnectionId, Message, Peer};
 use super::shutdown::Shared;
 use super::sniff::Speaks;
 use crate::policy::is_request;
-use crate::wire::{Document, Frame, FrameError, FrameReader, Limits, ParseError, write_frame};
+use crate::wire::{Document, Frame, FrameError, FrameReader, Limits, ParseError};
 
 // What is it?
 mod arrival;
@@ -37,9 +37,6 @@ const BUFFER_BYTES: usize = 256;
 
 /// Bytes of the buffer of a connection that always has more to say.
 const BUSY_BUFFER_BYTES: usize = 16 * 1_024;
-
-/// How long a peer has to take what this thread writes, and to close after it was told why.
-pub(super) const LINGER: Duration = Duration::from_secs(2);
 
 /// The longest that this thread sleeps before it looks whether it must end.
 const NAP: Duration = Duration::from_millis(50);
@@ -66,8 +63,7 @@ pub(super) struct Connection {
 /// A thread's stack takes memory by the page. What a client's thread needs while it waits and while it parses an
 /// ordinary document fits into the two pages that it touches anyway, beside the system's own data: connections travel
 /// in a box, and what is rarely done stays in functions of its own.
-#[expect(clippy::boxed_local, reason = "the box keeps the connection off the thread's stack")]
-pub(super) fn run(mut connection: Box<Connection>) {
+pub(super) fn run(connection: &mut Connection) {
     let reason = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| connection.converse()));
     connection.part(reason.unwrap_or_else(|_| Box::new(CloseReason::Panicked)));
 }
@@ -112,10 +108,7 @@ impl Connection {
                 self.read_frames(reading)
             }
             Ok((Speaks::Http, _)) => self.answer_http(&first),
-            Ok((Speaks::Tls, _)) => {
-                info!("{} from {} sent a TLS handshake to a plain port: closed", self.id, self.peer.address);
-                Box::new(CloseReason::NotXmlSocket("a TLS handshake"))
-            }
+            Ok((Speaks::Tls, _)) => Box::new(CloseReason::NotXmlSocket("a TLS handshake")),
             Err(reason) => reason,
         }
     }
@@ -280,22 +273,15 @@ impl Connection {
     /// Serves the policy file and ends the connection.
     #[inline(never)]
     fn answer_policy_request(&self) -> Box<CloseReason> {
-        let Some(policy) = &self.settings.policy else { return Box::new(CloseReason::ByPeer) };
-        let local = self.peer.local_address;
-        let (mut file, _) = policy(local).restricted_to_serving_port(local.port());
-        if !self.settings.policy_only {
-            // A meta-policy belongs into the master policy file; Lightspark rejects a file from elsewhere that has one.
-            file.site_control = None;
-        }
+        let Some(file) = self.settings.policy_at(self.peer.local_address) else {
+            return Box::new(CloseReason::ByPeer);
+        };
         debug!("{} from {} asked for the policy file", self.id, self.peer.address);
         let frame = file.to_element().to_frame();
         if self.outbox.is_some() {
             self.tell(Event::Reply { id: self.id, frame, then_close: Some(CloseReason::PolicyServed) });
         } else {
-            self.shared.observer.frame_out(self.id, frame.bytes());
-            let mut bytes = Vec::new();
-            write_frame(&frame, &mut bytes);
-            let _ = self.link.send_all(&bytes, LINGER);
+            self.say(&frame, Framing::Nul);
         }
         Box::new(CloseReason::PolicyServed)
     }
@@ -316,20 +302,31 @@ impl Connection {
                 self.tell(Event::Closed { id: self.id, reason: Box::new(CloseReason::ByPeer), ended: true });
             }
         } else {
-            if !by_peer {
-                debug!("{} from {} closed: {reason}", self.id, self.peer.address);
+            let served =
+                matches!(*reason, CloseReason::PolicyServed | CloseReason::HttpAnswered | CloseReason::AddressFull);
+            if !by_peer && !served {
+                info!("{} from {} closed: {reason}", self.id, self.peer.address);
             }
             if self.settings.frames == Frames::Xml
                 && !self.settings.policy_only
-                && let Some(farewell) = reason.farewell()
+                && let Some(farewell) = reason.farewell_in(self.settings.framing)
             {
-                let _ = self.link.send_all(&refusal::last_words(&farewell, self.framing), LINGER);
+                self.say(&farewell.to_frame(), self.framing);
             }
             self.link.finish();
             if !ended {
                 linger(&self.link);
             }
         }
+    }
+
+    /// Writes a frame to a client that the application does not know.
+    #[inline(never)]
+    fn say(&self, frame: &Frame, framing: Framing) {
+        if self.shared.wants_frames_out {
+            self.shared.observer.frame_out(self.id, frame.bytes());
+        }
+        send_frame(&self.link, frame, framing);
     }
 
     fn tell(&self, event: Event) {
@@ -379,25 +376,6 @@ fn read_failed(error: FrameError, partial: &[u8], nodes_max: u32) -> Box<CloseRe
         }
         FrameError::Io(error) => CloseReason::Lost(error.to_string()),
     })
-}
-
-/// Reads and drops what a peer that was told to go still sends, for a short time.
-#[inline(never)]
-fn linger(link: &Link) {
-    let deadline = Instant::now() + LINGER;
-    let mut scrap = [0; 512];
-    while !link.is_dead() {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() || link.set_read_timeout(Some(left)).is_err() {
-            return;
-        }
-        match link.read(&mut scrap) {
-            Ok(0) => return,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(_) => return,
-            Ok(_) => {}
-        }
-    }
 }
 
 #[cfg(test)]

@@ -16,10 +16,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use log::{debug, error, info, warn};
 
 use super::STACK_BYTES;
-use super::connection::LINGER;
 use super::engine::{Context, Engine, Outlet};
 use super::event::{EVENTS_MAX, Event, Opened};
 use super::outbox::{Outbox, Pushed};
+use super::parting::LINGER;
 use super::seats::ThreadPermit;
 use super::service::{CloseReason, ConnectionId, Now, Service};
 use super::shutdown::{Ended, Shared};
@@ -82,7 +82,7 @@ struct Parting {
 impl<S: Service> Dispatcher<S> {
     pub(super) fn new(service: S, inbox: Receiver<Event>, shared: Arc<Shared>) -> Dispatcher<S> {
         let now = read_clock();
-        let trace = shared.observer.wants_frames_out().then(|| Arc::clone(&shared.observer));
+        let trace = shared.wants_frames_out.then(|| Arc::clone(&shared.observer));
         Dispatcher {
             service,
             engine: Engine::new(now, trace),
@@ -224,10 +224,10 @@ impl<S: Service> Dispatcher<S> {
                     CloseReason::ByPeer | CloseReason::Lost(_) => debug!("{id} closed: {reason}"),
                     _ => info!("{id} from {} closed: {reason}", slot.peer.address),
                 }
+                self.shared.observer.closed(id, &reason);
                 if let Outlet::Outbox(outbox) = slot.outlet {
                     self.part(id, Parting { outbox, ended: slot.ended }, &reason);
                 }
-                self.shared.observer.closed(id, &reason);
                 // A panic here concerns a connection that is gone already: its peer must not be able to stop the server.
                 self.guard(Some(id), |service, cx| service.on_close(cx, id, &reason));
             }
@@ -253,21 +253,21 @@ impl<S: Service> Dispatcher<S> {
     }
 
     fn start_writer<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, id: ConnectionId, outbox: Arc<Outbox>) {
+        debug!("{id} fell behind");
+        self.shared.observer.fell_behind(id);
         let spawned = ThreadPermit::take().is_some_and(|permit| {
             let name = format!("catch-up {id}");
-            let outbox = Arc::clone(&outbox);
+            let (outbox, observer) = (Arc::clone(&outbox), Arc::clone(&self.shared.observer));
             let thread = thread::Builder::new().name(name).stack_size(STACK_BYTES);
             thread
                 .spawn_scoped(scope, move || {
                     let _permit = permit;
                     outbox.catch_up();
+                    observer.caught_up(id);
                 })
                 .is_ok()
         });
-        if spawned {
-            debug!("{id} fell behind");
-            self.shared.observer.fell_behind(id);
-        } else {
+        if !spawned {
             outbox.link().kill(CloseReason::NoThreadLeft);
             self.engine.close(id, CloseReason::NoThreadLeft);
         }
@@ -286,12 +286,12 @@ impl<S: Service> Dispatcher<S> {
                     continue;
                 }
                 let silent = outbox.link().silent(now);
-                if silent >= max {
+                // Nobody is closed for a silence that the application had no chance to end.
+                let asked = slot.asked.is_some_and(|at| now.saturating_duration_since(at) <= silent);
+                if asked && silent >= max {
                     expired.push(slot.id);
-                } else if silent < max / 2 {
-                    slot.asked = false;
-                } else if !slot.asked {
-                    slot.asked = true;
+                } else if !asked && silent >= max / 2 {
+                    slot.asked = Some(now);
                     idle.push(slot.id);
                 }
             }
@@ -351,13 +351,12 @@ impl<S: Service> Dispatcher<S> {
         self.guard(None, |service, cx| service.on_shutdown(cx));
         self.settle(scope);
         let mut outboxes: Vec<_> = self.parting.drain().map(|(_, parting)| parting.outbox).collect();
-        let open = self.engine.remove_all().filter_map(|slot| match slot.outlet {
-            Outlet::Outbox(outbox) => Some((slot.id, outbox)),
-            Outlet::Buffer(_) => None,
-        });
-        for (id, outbox) in open.collect::<Vec<_>>() {
-            outboxes.push(Arc::clone(&outbox));
-            self.finish(scope, id, outbox);
+        let open: Vec<_> = self.engine.remove_all().collect();
+        for slot in open {
+            if let Outlet::Outbox(outbox) = slot.outlet {
+                self.finish(scope, slot.id, &outbox);
+                outboxes.push(outbox);
+            }
         }
         self.shared.budget.close();
         let mut grace = None;
@@ -397,23 +396,23 @@ impl<S: Service> Dispatcher<S> {
     /// Drops the events that come after the farewell: clients' threads that wait for room in the channel must get it
     /// in order to end. Who is announced only now is told that nothing will come.
     fn drop_waiting<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, outboxes: &mut Vec<Arc<Outbox>>) {
-        for _ in 0..EVENTS_MAX {
-            match self.inbox.try_recv() {
-                Ok(Event::Opened(opened)) => {
-                    outboxes.push(Arc::clone(&opened.outbox));
-                    self.finish(scope, opened.id, opened.outbox);
+        let inbox = self.inbox.clone();
+        for event in inbox.try_iter().take(EVENTS_MAX) {
+            match event {
+                Event::Opened(opened) => {
+                    self.finish(scope, opened.id, &opened.outbox);
+                    outboxes.push(opened.outbox);
                 }
-                Ok(Event::FellBehind(id, outbox)) => self.start_writer(scope, id, outbox),
-                Ok(_) => {}
-                Err(_) => return,
+                Event::FellBehind(id, outbox) => self.start_writer(scope, id, outbox),
+                _ => {}
             }
         }
     }
 
-    /// Tells a client that nothing more will come, once it has got what waits.
-    fn finish<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, id: ConnectionId, outbox: Arc<Outbox>) {
+    /// Lets a client that gets nothing more take what it was sent, and hear that the server stops.
+    fn finish<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, id: ConnectionId, outbox: &Arc<Outbox>) {
         if outbox.finish(&CloseReason::Shutdown) == Pushed::FellBehind {
-            self.start_writer(scope, id, outbox);
+            self.start_writer(scope, id, Arc::clone(outbox));
         }
     }
 }

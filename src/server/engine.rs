@@ -8,6 +8,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::listener::{Frames, ListenerSettings};
 use super::observer::Observer;
@@ -42,8 +43,8 @@ pub(super) struct Slot {
     pub(super) id: ConnectionId,
     /// The ranges noted before the one in its mark.
     earlier: Vec<Range<u32>>,
-    /// Whether the application has been asked to ping it since its last sign of life.
-    pub(super) asked: bool,
+    /// When the application was last told of its silence.
+    pub(super) asked: Option<Instant>,
     /// Whether its client's thread has ended.
     pub(super) ended: bool,
     /// What the application may know of it.
@@ -107,7 +108,7 @@ impl Engine {
         debug_assert!(self.slots[at].is_none(), "a slot is used again only after it was freed");
         self.connections += 1;
         self.marks[at] = Mark { id: Some(id), last: 0..0 };
-        let slot = Slot { id, earlier: Vec::new(), asked: false, ended: false, peer, settings, outlet };
+        let slot = Slot { id, earlier: Vec::new(), asked: None, ended: false, peer, settings, outlet };
         self.slots[at] = Some(Box::new(slot));
     }
 
@@ -147,8 +148,8 @@ impl Engine {
             return;
         }
         let Some(slot) = self.slot(id) else { return };
-        let xml = slot.settings.as_ref().is_some_and(|settings| settings.frames == Frames::Xml);
-        if xml && let Some(farewell) = reason.farewell() {
+        let settings = slot.settings.as_ref().filter(|settings| settings.frames == Frames::Xml);
+        if let Some(farewell) = settings.and_then(|settings| reason.farewell_in(settings.framing)) {
             self.send_all([id], &farewell);
         }
         self.marks[id.slot()].id = None;

@@ -115,9 +115,11 @@ impl<'connection> Visitor<'connection> {
         self.peer
     }
 
-    /// Sets when reading ends: from then on it fails with `TimedOut`. Without it only what has arrived can be read.
-    pub fn read_until(&mut self, deadline: Instant) {
-        self.deadline = deadline;
+    /// Sets how long reading may go on from now, but no longer than a frame may take: then it fails with `TimedOut`.
+    /// Without it only what has arrived can be read.
+    pub fn read_for(&mut self, timeout: Duration) {
+        let frame_timeout = Limits::bound(self.limits.frame_seconds_max).map(Duration::from_secs);
+        self.deadline = Instant::now() + frame_timeout.map_or(timeout, |frame_timeout| timeout.min(frame_timeout));
     }
 
     /// Whether the request came by a proxy that the listener believes: what it says of the client may be taken over.
@@ -145,8 +147,7 @@ impl<'connection> Visitor<'connection> {
     /// The policy file that a policy request would get here; `None` where none is served.
     #[must_use]
     pub fn policy(&self) -> Option<PolicyFile> {
-        let local = self.peer.local_address;
-        self.settings.policy.as_ref().map(|policy| policy(local).restricted_to_serving_port(local.port()).0)
+        self.settings.policy_at(self.peer.local_address)
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) struct Link {
     stream: TcpStream,
     /// When the link began: `seen` counts from here.
     since: Instant,
-    /// Milliseconds from `since` to the last sign of life. Written by the client's thread, read by the dispatcher.
+    /// Nanoseconds from `since` to the last sign of life. Written by the client's thread, read by the dispatcher.
     seen: AtomicU64,
     state: AtomicU8,
     /// Why the server gave the link up. The first reason stays.
@@ -107,12 +107,12 @@ impl Link {
 
     /// Notes a sign of life.
     pub(super) fn touch(&self) {
-        self.seen.store(self.since.elapsed().as_millis() as u64, Ordering::Relaxed);
+        self.seen.store(self.since.elapsed().as_nanos() as u64, Ordering::Relaxed);
     }
 
     /// How long ago the last sign of life was.
     pub(super) fn silent(&self, now: Instant) -> Duration {
-        let seen = Duration::from_millis(self.seen.load(Ordering::Relaxed));
+        let seen = Duration::from_nanos(self.seen.load(Ordering::Relaxed));
         now.saturating_duration_since(self.since + seen)
     }
 

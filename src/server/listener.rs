@@ -15,6 +15,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use super::connection::{self, Connection};
 use super::http::Door;
 use super::link::Link;
+use super::parting;
 use super::proxy::Network;
 use super::seats::{NoSeat, ThreadPermit};
 use super::shutdown::Shared;
@@ -109,6 +110,17 @@ impl Default for ListenerSettings {
 }
 
 impl ListenerSettings {
+    /// The policy file for who reached `local`; `None` where none is served.
+    pub(super) fn policy_at(&self, local: SocketAddr) -> Option<PolicyFile> {
+        let policy = self.policy.as_ref()?;
+        let (mut file, _) = policy(local).restricted_to_serving_port(local.port());
+        if !self.policy_only {
+            // A meta-policy belongs into the master policy file; Lightspark rejects a file from elsewhere that has one.
+            file.site_control = None;
+        }
+        Some(file)
+    }
+
     /// Whether `address` is one of the proxies that are believed.
     pub(super) fn is_proxy(&self, address: IpAddr) -> bool {
         self.proxies.iter().any(|network| network.contains(address))
@@ -227,10 +239,10 @@ impl Listener {
         let name = format!("client {id}");
         let connection =
             Connection::new(id, index, Arc::clone(&self.settings), Arc::clone(shared), limits, link, address);
-        let connection = Box::new(connection);
+        let mut connection = Box::new(connection);
         let spawned = thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn_scoped(scope, move || {
             let _permit = permit;
-            connection::run(connection);
+            connection::run(&mut connection);
         });
         if let Err(error) = spawned {
             // The connection was dropped with the closure: closed, and its seat is free.
@@ -259,7 +271,7 @@ impl Listener {
         }
         let thread = thread::Builder::new().name("refusal".to_owned()).stack_size(STACK_BYTES);
         let spawned = thread.spawn_scoped(scope, move || {
-            connection::refuse(&self.settings, &link, no_seat, Vec::new());
+            parting::refuse(&self.settings, &link, no_seat, Vec::new());
             refusers.fetch_sub(1, Ordering::Relaxed);
         });
         if spawned.is_err() {

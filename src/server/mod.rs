@@ -38,6 +38,9 @@ mod flood;
 // Answers that need no application.
 mod refusal;
 
+// Taking leave without an outbox.
+mod parting;
+
 // What the clients' threads tell the dispatcher.
 mod event;
 

@@ -4,8 +4,7 @@
 
 use std::time::Duration;
 
-use super::listener::Framing;
-use crate::wire::{Element, Encode, Frame, ParseError, ParseErrorKind, StreamError, write_frame};
+use crate::wire::{Element, Frame, ParseError, ParseErrorKind, StreamError};
 
 /// What answers a frame that is no document, on listeners that read XML.
 pub(super) fn not_a_document(error: &ParseError) -> Element {
@@ -34,17 +33,6 @@ pub(super) fn not_a_stream(error: &StreamError) -> Element {
     Element::new("error")
         .attribute("code", "not-xml")
         .text(format_args!("{sentence}. Send one document that does not end: a root's start tag, then whole elements."))
-}
-
-/// The last words to a client that the application does not know, as they go on the wire. Where no stream has begun
-/// on a listener for streams, they are a document of their own.
-pub(super) fn last_words(element: &Element, framing: Framing) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    match framing {
-        Framing::Nul | Framing::Line => write_frame(element, &mut bytes),
-        Framing::Stream => element.encode(&mut bytes),
-    }
-    bytes
 }
 
 /// What answers a frame that came too fast.

@@ -91,6 +91,36 @@ fn a_server_that_never_reads_costs_one_deadline() {
 }
 
 #[test]
+fn a_sender_that_waits_for_another_has_the_same_deadline() {
+    let done = Arc::new(Barrier::new(2));
+    let server = {
+        let done = Arc::clone(&done);
+        Scripted::once(move |_peer| {
+            done.wait();
+        })
+    };
+    let mut socket = XmlSocket::new();
+    socket.set_send_timeout(Duration::from_millis(200));
+    connect(&mut socket, &server);
+    let begin = Instant::now();
+    std::thread::scope(|scope| {
+        let sending = [(); 4].map(|()| {
+            let sender = socket.sender();
+            scope.spawn(move || {
+                let frame = "x".repeat(32 << 20);
+                (0..100).find_map(|_| sender.send(&frame).err()).expect("the system's buffers are finite")
+            })
+        });
+        let errors: Vec<_> = sending.into_iter().map(|sending| sending.join().unwrap()).collect();
+        assert!(errors.iter().all(Error::is_closed) && errors.iter().any(Error::is_timeout), "{errors:?}");
+    });
+    assert!(begin.elapsed() < WAIT, "{:?}", begin.elapsed());
+    assert_fails(&socket, "did not take a frame within 200ms");
+    done.wait();
+    server.join();
+}
+
+#[test]
 fn close_frees_a_blocked_send() {
     let done = Arc::new(Barrier::new(2));
     let server = {

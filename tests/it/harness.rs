@@ -4,6 +4,7 @@
 use std::any::Any;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,7 @@ pub(crate) enum Note {
     Opened(ConnectionId),
     FrameIn(ConnectionId, usize),
     FellBehind(ConnectionId),
+    CaughtUp(ConnectionId),
     Closed(ConnectionId, CloseReason),
     Ended(ConnectionId),
 }
@@ -112,6 +114,14 @@ impl Reports<Note> {
         })
     }
 
+    pub(crate) fn ended(&mut self, id: ConnectionId) {
+        self.wait(&format!("{id} ended"), |note| (*note == Note::Ended(id)).then_some(()));
+    }
+
+    pub(crate) fn caught_up(&mut self, id: ConnectionId) {
+        self.wait(&format!("{id} caught up"), |note| (*note == Note::CaughtUp(id)).then_some(()));
+    }
+
     pub(crate) fn fell_behind(&mut self, id: ConnectionId) {
         self.wait(&format!("{id} fell behind"), |note| (*note == Note::FellBehind(id)).then_some(()));
     }
@@ -164,6 +174,9 @@ impl Observer for Watch {
     }
     fn fell_behind(&self, id: ConnectionId) {
         self.note(Note::FellBehind(id));
+    }
+    fn caught_up(&self, id: ConnectionId) {
+        self.note(Note::CaughtUp(id));
     }
     fn closed(&self, id: ConnectionId, reason: &CloseReason) {
         self.note(Note::Closed(id, reason.clone()));
@@ -454,6 +467,20 @@ impl Client {
     pub(crate) fn reset(self) {
         socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
     }
+}
+
+/// Runs `test`, which is called `name`, in a process of its own: this binary once more, with that one test.
+pub(crate) fn alone(name: &str, test: impl FnOnce()) {
+    const CHILD: &str = "XMLSOCKET_TEST_ALONE";
+    if std::env::var_os(CHILD).is_some() {
+        return test();
+    }
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(CHILD, "1")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Locks, whoever panicked before.

@@ -24,13 +24,19 @@ mod descriptors;
 mod harness;
 mod http;
 mod limits;
+mod panics;
 mod server;
 mod shutdown;
+mod slow_reader;
 mod streams;
 
 // The edges.
 #[cfg(any(feature = "web", feature = "websocket"))]
 mod http_client;
+#[cfg(any(feature = "web", feature = "websocket"))]
+mod proxy;
+#[cfg(any(feature = "web", feature = "websocket"))]
+mod web;
 #[cfg(feature = "websocket")]
 mod websocket;
 #[cfg(feature = "websocket")]
@@ -39,6 +45,8 @@ mod websocket_handshake;
 // What people say to a chat and what they get, as plays.
 #[cfg(feature = "chat")]
 mod conversations;
+#[cfg(feature = "chat")]
+mod crowds;
 
 // The program.
 #[cfg(feature = "cli")]

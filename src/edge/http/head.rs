@@ -3,7 +3,7 @@
 //! Knows: the grammar of a head (by `httparse`), its bounds. Must not know: which paths there are.
 
 use std::io::{ErrorKind, Read};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use httparse::{EMPTY_HEADER, Header, Status};
 
@@ -18,7 +18,7 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Fields of a head.
 const FIELDS_MAX: usize = 100;
 
-/// How long a head may take from the first byte to the last.
+/// How long a head may take from the first byte to the last, unless the limit for frames is shorter.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Characters of a request line that are logged.
@@ -57,7 +57,7 @@ impl Refusal {
 impl Head {
     /// Reads a head; `None` when the client left.
     pub(super) fn read(visitor: &mut Visitor<'_>) -> Result<Option<Head>, Refusal> {
-        visitor.read_until(Instant::now() + HEAD_TIMEOUT);
+        visitor.read_for(HEAD_TIMEOUT);
         let mut head = Head { bytes: Vec::new(), length: 0 };
         let mut piece = [0; 1024];
         loop {

@@ -9,59 +9,32 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
-use log::{debug, info};
+use log::info;
 
 use super::super::envelope::Envelope;
 use super::super::event::Event;
 use super::super::http::{Answer, Decoder, Visitor};
 use super::super::intake::Intake;
-use super::super::link::Link;
-use super::super::listener::{Frames, Framing, ListenerSettings};
+use super::super::listener::Framing;
+use super::super::parting::{LINGER, refuse};
 use super::super::proxy::{self, NotProxied};
 use super::super::refusal;
-use super::super::seats::NoSeat;
 use super::super::service::{CloseReason, Transport};
 use super::super::sniff::{REQUEST_LINE_BYTES_MAX, Speaks, speaks};
 use super::super::streamed::{self, Elements};
 use super::super::upgraded::Upgraded;
-use super::{Connection, LINGER, Reading, linger};
+use super::{Connection, Reading};
 use crate::policy::is_request;
 use crate::wire::{Element, Frame, Overflow, Root, StreamError, StreamEvent, StreamScanner};
 
 /// Bytes read at a time until it is known what a connection speaks: enough for that, and little for who is silent.
 const FIRST_BYTES: usize = 64;
 
-/// How long a refused connection has to show what it speaks before it is told in XML.
-const REFUSED_SNIFF: Duration = Duration::from_millis(250);
-
 /// The deadline of a policy port, where silence is not a listener's patience.
 const POLICY_PORT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a proxy has to say for whom it speaks.
+/// How long a proxy has to say for whom it speaks, unless the limit for frames is shorter.
 const PROXY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Tells a connection that gets no seat why, in what it speaks. `first` is what has been read of it.
-pub(in super::super) fn refuse(settings: &ListenerSettings, link: &Link, no_seat: NoSeat, mut first: Vec<u8>) {
-    if first.is_empty() {
-        first.resize(256, 0);
-        let _ = link.set_read_timeout(Some(REFUSED_SNIFF));
-        let length = link.read(&mut first).unwrap_or(0);
-        first.truncate(length);
-    }
-    match speaks(&first) {
-        Some(Speaks::Tls) => return,
-        Some(Speaks::Http) => {
-            let _ = link.send_all(&refusal::http_unavailable(no_seat.text()), LINGER);
-        }
-        Some(Speaks::Frames) | None if settings.frames == Frames::Xml && !settings.policy_only => {
-            let error = Element::new("error").attribute("code", no_seat.code()).text(no_seat.text());
-            let _ = link.send_all(&refusal::last_words(&error, settings.framing), LINGER);
-        }
-        _ => return,
-    }
-    link.finish();
-    linger(link);
-}
 
 impl Connection {
     /// Reads into `first` until it is clear what the peer speaks, and since when.
@@ -74,6 +47,8 @@ impl Connection {
             match speaks(first) {
                 Some(what) => return Ok((what, begun)),
                 None if ended => return Ok((Speaks::Frames, begun)),
+                // Whatever it would have been: no zero byte came, and the frame is too long already.
+                None if first.len() as u64 > self.limits.frame_bytes_max => return Ok((Speaks::Frames, begun)),
                 None => {}
             }
             self.read_in_time(first, begun)?;
@@ -149,11 +124,9 @@ impl Connection {
     /// the request, and the door reads it there.
     #[inline(never)]
     pub(super) fn read_proxy_header(&mut self, first: &mut Vec<u8>) -> Result<(), Box<CloseReason>> {
-        let deadline = Instant::now() + PROXY_TIMEOUT;
-        let refused = |connection: &Connection, what| {
-            info!("{} from the proxy {} sent {what}: closed", connection.id, connection.peer.address);
-            Err(Box::new(CloseReason::NotXmlSocket(what)))
-        };
+        let timeout = self.frame_timeout().map_or(PROXY_TIMEOUT, |timeout| timeout.min(PROXY_TIMEOUT));
+        let deadline = Instant::now() + timeout;
+        let refused = |what| Err(Box::new(CloseReason::NotXmlSocket(what)));
         loop {
             match proxy::parse(first) {
                 Ok(None) => {}
@@ -161,16 +134,16 @@ impl Connection {
                     first.drain(..length);
                     return self.speak_for(header, first);
                 }
-                Err(NotProxied::Broken) => return refused(self, "a broken PROXY header"),
+                Err(NotProxied::Broken) => return refused("a broken PROXY header"),
                 Err(NotProxied::Other) => match speaks(first) {
                     Some(Speaks::Http) => return Ok(()),
-                    Some(_) => return refused(self, "no PROXY header"),
+                    Some(_) => return refused("no PROXY header"),
                     None => {}
                 },
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return refused(self, "no whole PROXY header in time");
+                return refused("no whole PROXY header in time");
             }
             match self.read_some(first, Some(left)) {
                 Ok(0) => return Err(Box::new(CloseReason::ByPeer)),
@@ -208,7 +181,6 @@ impl Connection {
         }
         let settings = Arc::clone(&self.settings);
         let Some(door) = &settings.http else {
-            debug!("{} from {} sent an HTTP request", self.id, self.peer.address);
             let _ = self.link.send_all(refusal::http(first), LINGER);
             return Box::new(CloseReason::NotXmlSocket("an HTTP request"));
         };
@@ -264,7 +236,7 @@ impl Connection {
 
     /// Tells a client why its stream cannot begin.
     fn refuse_stream(&self, answer: &Element, reason: String) -> Box<CloseReason> {
-        let _ = self.link.send_all(&refusal::last_words(answer, self.framing), LINGER);
+        self.say(&answer.to_frame(), Framing::Stream);
         Box::new(CloseReason::ProtocolError(reason.into()))
     }
 

@@ -1,0 +1,75 @@
+//! The load generator: one thread, as many connections as the system gives, every frame checked.
+//!
+//! In the order in which a run is read, made, and told:
+
+// Options and their defaults.
+mod options;
+
+// Options, checked.
+mod plan;
+
+// What servers want to hear.
+mod vocabulary;
+
+// Frames with places to fill in.
+mod template;
+
+// What a connection goes through.
+mod script;
+
+// What is sent, so that each byte can be checked.
+mod payload;
+
+// What is delivered, cut out of a stream.
+mod shape;
+
+// What all receivers get.
+mod tape;
+
+// Sockets, and how they are waited for.
+mod poll;
+mod sockets;
+
+// All connections.
+mod fleet;
+mod opening;
+
+// The workloads.
+mod throughput;
+
+// The least that a server must do.
+mod limit;
+
+// What was measured.
+mod clock;
+mod progress;
+mod report;
+
+use super::exit_code::{ExitCode, Failure};
+pub(super) use options::{BenchOptions, Workload};
+use plan::Plan;
+
+/// Runs one workload and prints what it measured.
+pub(super) fn run(options: &BenchOptions) -> Result<ExitCode, Failure> {
+    let plan = Plan::new(options)?;
+    if options.serve_limit {
+        return serve_limit(&plan);
+    }
+    let report = match options.workload {
+        Workload::Throughput => throughput::run(&plan)?,
+    };
+    let text = if options.json { report.to_json() } else { report.to_text() };
+    super::print(text.trim_end());
+    Ok(ExitCode::Ok)
+}
+
+/// Is the limit, until the process is ended.
+fn serve_limit(plan: &Plan) -> Result<ExitCode, Failure> {
+    let listening = |address| {
+        super::print(&format!("listening on {address} (limit)"));
+    };
+    match limit::serve(plan.address, listening) {
+        Ok(()) => Ok(ExitCode::Ok),
+        Err(error) => Err(Failure::run_time(format!("the limit ended: {error}"))),
+    }
+}
