@@ -169,6 +169,13 @@ impl Users {
         gone
     }
 
+    /// The rooms that somebody who is lost owned.
+    #[cfg(test)]
+    pub(super) fn rooms_of_lost_owners(&self) -> impl Iterator<Item = &Key> {
+        let rooms = self.lost.values().flat_map(|lost| &lost.rooms);
+        rooms.filter(|(_, role)| *role == Role::Owner).map(|(key, _)| key)
+    }
+
     fn forget(&mut self, (since, session): (Instant, Session)) -> Option<Lost> {
         if self.lost.get(&session)?.since == since { self.find(session) } else { None }
     }

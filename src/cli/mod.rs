@@ -18,6 +18,9 @@ mod serve;
 // Who may connect from a SWF, as the settings say.
 mod grants;
 
+// What is there only with some features: browsers, Flash content.
+mod edges;
+
 // Several applications in one server.
 mod worlds;
 
@@ -100,6 +103,7 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
         #[cfg(target_os = "linux")]
         Command::Bench(options) => bench::run(&options),
         Command::CheckConfig(options) => check_config::run(&options),
+        Command::RuffleConfig(options) => edges::ruffle_config(&options),
     }
 }
 

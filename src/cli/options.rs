@@ -70,6 +70,8 @@ pub(super) enum Command {
       a chat for everyone, and for SWFs loaded from that name
   xmlsocket serve --app relay --echo --framing line
       every frame to everybody, usable with telnet
+  xmlsocket serve --app relay --content games --ruffle node_modules/@ruffle-rs/ruffle
+      old SWFs in a browser, at http://127.0.0.1:1024/play/NAME.swf
   xmlsocket serve --trace
       see each frame that comes and goes
   xmlsocket serve --config my.toml --set limits.connections_max=500
@@ -146,6 +148,30 @@ pub(super) enum Command {
             and exit code 2."
     )]
     CheckConfig(ServeOptions),
+    /// Print what a web page needs so that Ruffle leads a SWF's sockets to a server
+    #[command(
+        before_help = "Examples:
+  xmlsocket ruffle-config --flash-host games.example.org:9339 --url wss://games.example.org/ws
+      for a page of your own, before the script that loads Ruffle
+  xmlsocket ruffle-config
+      for a server on this machine",
+        after_help = "A browser cannot open TCP: Ruffle leads each socket through the WebSocket that its configuration \
+            names for the socket's host and port, exactly as the SWF writes them. The server lets the page in if \
+            `--allow-domain` names the site that the page is from. `serve --content` makes pages that need none of this."
+    )]
+    RuffleConfig(RuffleOptions),
+}
+
+/// The options of `ruffle-config`.
+#[derive(Args, Debug)]
+#[command(help_template = TEMPLATE)]
+pub(super) struct RuffleOptions {
+    /// A host and port that the SWF opens sockets to; repeatable [default: localhost:1024 and 127.0.0.1:1024]
+    #[arg(long, value_name = "NAME:PORT")]
+    pub(super) flash_host: Vec<String>,
+    /// The server's WebSocket: ws://HOST:PORT/ws, or wss:// behind TLS
+    #[arg(long, value_name = "URL", default_value = "ws://127.0.0.1:1024/ws")]
+    pub(super) url: String,
 }
 
 /// The options of `serve`. Values are checked with those of the configuration file, so they are texts here.
@@ -184,6 +210,24 @@ pub(super) struct ServeOptions {
     /// The port that the outside uses [default: the listener's own]
     #[arg(long, value_name = "PORT")]
     public_port: Option<String>,
+    /// Believe this proxy, an address or a range such as 10.0.0.0/8, about where its clients come from (PROXY protocol,
+    /// X-Forwarded-For); repeatable
+    #[arg(long, value_name = "ADDRESS")]
+    proxy: Vec<String>,
+    /// Serve this folder of SWFs and their assets, at /content/
+    #[arg(long, value_name = "DIR")]
+    content: Option<String>,
+    /// List the SWFs of --content at /play/
+    #[arg(long)]
+    content_list: bool,
+    /// Play the SWFs of --content at /play/NAME.swf, in the Ruffle that lies here: the folder of the npm package
+    /// @ruffle-rs/ruffle
+    #[arg(long, value_name = "DIR")]
+    ruffle: Option<String>,
+    /// Lead the sockets that these SWFs open to this host and port to this server; repeatable [default: this server's
+    /// own name and port]
+    #[arg(long, value_name = "NAME:PORT")]
+    flash_host: Vec<String>,
     /// Keep history in memory only: in this version there is nothing else
     #[arg(long)]
     in_memory: bool,
@@ -226,6 +270,11 @@ impl ServeOptions {
             ("policy_file", "--policy-file", text(&self.policy_file)),
             ("public_name", "--public-name", list(&self.public_name)),
             ("public_port", "--public-port", number(&self.public_port)),
+            ("proxy", "--proxy", list(&self.proxy)),
+            ("content", "--content", text(&self.content)),
+            ("content_list", "--content-list", switch(self.content_list)),
+            ("ruffle", "--ruffle", text(&self.ruffle)),
+            ("flash_host", "--flash-host", list(&self.flash_host)),
             ("in_memory", "--in-memory", switch(self.in_memory)),
             ("trace", "--trace", switch(self.trace)),
         ];

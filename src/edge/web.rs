@@ -10,11 +10,18 @@ use super::http::{Reply, Request, Response, Route};
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
      manifest-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
 /// The files of the page: path, media type, content.
-const FILES: [(&str, &str, &[u8]); 3] = [
+const FILES: [(&str, &str, &[u8]); 8] = [
     ("/", "text/html; charset=utf-8", include_bytes!("web/index.html")),
     ("/chat.css", "text/css; charset=utf-8", include_bytes!("web/chat.css")),
-    ("/chat.js", "text/javascript; charset=utf-8", include_bytes!("web/chat.js")),
+    ("/chat.js", SCRIPT, include_bytes!("web/chat.js")),
+    ("/frames.js", SCRIPT, include_bytes!("web/frames.js")),
+    ("/link.js", SCRIPT, include_bytes!("web/link.js")),
+    ("/log.js", SCRIPT, include_bytes!("web/log.js")),
+    ("/places.js", SCRIPT, include_bytes!("web/places.js")),
+    ("/session.js", SCRIPT, include_bytes!("web/session.js")),
 ];
 
 /// The chat page, at `/`.

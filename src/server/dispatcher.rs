@@ -212,12 +212,13 @@ impl<S: Service> Dispatcher<S> {
     fn close_all(&mut self) -> bool {
         let mut any = false;
         loop {
+            // Before they are taken: it may change their reasons.
+            self.engine.flush();
             let closings = self.engine.take_closings();
             if closings.is_empty() {
                 return any;
             }
             any = true;
-            self.engine.flush();
             for (id, reason) in closings {
                 let Some(slot) = self.engine.remove(id) else { continue };
                 match &reason {

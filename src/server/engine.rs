@@ -259,7 +259,11 @@ impl Engine {
         self.batch.clear();
         self.batch.shrink_to(BATCH_BYTES_MAX);
         for id in too_slow {
-            self.close(id, CloseReason::TooSlow);
+            // Of one that is about to be closed for another reason it must be known, too, that it did not get all.
+            match self.closings.iter_mut().find(|(closing, _)| *closing == id) {
+                Some((_, reason)) => *reason = CloseReason::TooSlow,
+                None => self.close(id, CloseReason::TooSlow),
+            }
         }
     }
 }

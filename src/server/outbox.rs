@@ -150,6 +150,8 @@ impl Outbox {
             return Pushed::Done;
         }
         if state.queued_bytes + rest > self.bytes_max {
+            // A part may have been sent. Nothing can follow it.
+            self.link.kill(CloseReason::TooSlow);
             return Pushed::Overflow;
         }
         if sent < header.len() {
@@ -333,6 +335,36 @@ impl State {
             if front.range.is_empty() {
                 self.queue.pop_front();
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn nothing_follows_a_message_that_was_cut_off() {
+        for envelope in [Envelope::Nul, Envelope::WebSocketBinary] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            let link = Arc::new(Link::new(listener.accept().unwrap().0));
+            let outbox = Outbox::new(Arc::clone(&link), envelope.clone(), 1 << 20, None);
+            let bytes = vec![b'x'; 64 << 20];
+            let whole = 0..bytes.len() as u32;
+            assert_eq!(outbox.push(&Batch::new(&bytes), std::slice::from_ref(&whole)), Pushed::Overflow);
+            // The application had closed it in the same breath: then that is why it is let go.
+            assert_eq!(outbox.finish(&CloseReason::PolicyServed), Pushed::Done);
+            drop((outbox, link));
+            let mut got = Vec::new();
+            client.read_to_end(&mut got).unwrap();
+            let header = Header::of(&envelope, 64 << 20);
+            let payload = got.strip_prefix(header.as_bytes()).unwrap();
+            assert!(!payload.is_empty() && payload.iter().all(|byte| *byte == b'x'), "{envelope:?}");
         }
     }
 }

@@ -244,3 +244,87 @@ pub fn thread_ceiling() -> usize {
         (maps / 4).saturating_sub(500).max(1)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::super::observer::Silent;
+    use super::*;
+
+    /// Takes a seat; the link that comes back keeps it.
+    fn sit(seats: &Arc<Seats>, address: &str, limits: &Limits) -> Result<(ConnectionId, Arc<Link>), NoSeat> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let link = Arc::new(Link::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap()));
+        let id = seats.take(Some(address.parse().unwrap()), &link, limits)?;
+        Ok((id, link))
+    }
+
+    fn seats() -> Arc<Seats> {
+        Arc::new(Seats::new(Arc::new(Silent)))
+    }
+
+    #[test]
+    fn connections_are_counted_by_address_and_loopback_is_not() {
+        let limits = Limits { connections_per_address_max: 2, connections_max: 100, ..Limits::default() };
+        for (one, same, other) in [
+            ("192.0.2.1", "192.0.2.1", "192.0.2.2"),
+            ("192.0.2.1", "::ffff:192.0.2.1", "::ffff:192.0.2.2"),
+            ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:db8:0:2::1"),
+        ] {
+            let seats = seats();
+            let first = sit(&seats, one, &limits).unwrap();
+            let _second = sit(&seats, same, &limits).unwrap();
+            assert_eq!(sit(&seats, one, &limits).err(), Some(NoSeat::AddressFull));
+            assert_eq!(sit(&seats, same, &limits).err(), Some(NoSeat::AddressFull));
+            let _other = sit(&seats, other, &limits).unwrap();
+            drop(first);
+            let _third = sit(&seats, same, &limits).unwrap();
+            assert_eq!(sit(&seats, one, &limits).err(), Some(NoSeat::AddressFull));
+            assert_eq!(seats.taken(), 3);
+        }
+        for loopback in ["127.0.0.1", "127.255.1.2", "::1", "::ffff:127.0.0.1"] {
+            let seats = seats();
+            let _many: Vec<_> = (0..5).map(|_| sit(&seats, loopback, &limits).unwrap()).collect();
+        }
+    }
+
+    #[test]
+    fn a_seat_is_free_again_and_an_id_never() {
+        let limits = Limits { connections_max: 2, ..Limits::default() };
+        let seats = seats();
+        let _stays = sit(&seats, "127.0.0.1", &limits).unwrap();
+        let mut ids = Vec::new();
+        for _ in 0..10 {
+            let (id, _link) = sit(&seats, "127.0.0.1", &limits).unwrap();
+            assert_eq!(sit(&seats, "127.0.0.1", &limits).err(), Some(NoSeat::ServerFull));
+            assert_eq!(id.slot(), 1, "slots are used again");
+            ids.push(id);
+        }
+        ids.dedup();
+        assert_eq!(ids.len(), 10);
+        assert_eq!(seats.taken(), 1);
+    }
+
+    #[test]
+    fn zero_is_no_limit() {
+        let limits = Limits { connections_max: 0, connections_per_address_max: 0, ..Limits::default() };
+        let seats = seats();
+        let many: Vec<_> = (0..70).map(|_| sit(&seats, "192.0.2.1", &limits).unwrap()).collect();
+        assert_eq!(seats.taken(), 70);
+        drop(many);
+        assert_eq!(seats.taken(), 0);
+        assert!(seats.lock().by_address.is_empty(), "nothing is remembered of who is gone");
+    }
+
+    #[test]
+    fn nobody_sits_down_after_the_end() {
+        let seats = seats();
+        let limits = Limits::default();
+        let (_, link) = sit(&seats, "127.0.0.1", &limits).unwrap();
+        seats.close();
+        assert!(link.is_dead());
+        assert_eq!(sit(&seats, "127.0.0.1", &limits).err(), Some(NoSeat::Stopping));
+        assert!(!seats.refuse(&link));
+    }
+}

@@ -9,7 +9,7 @@ const REWRITE: &str = "XMLSOCKET_REWRITE_HELP";
 
 #[test]
 fn the_help_of_every_command_is_what_docs_keep() {
-    let pages: [(&str, &[&str]); 8] = [
+    let pages: [(&str, &[&str]); 9] = [
         ("xmlsocket", &[]),
         ("serve", &["serve"]),
         ("chat", &["chat"]),
@@ -18,6 +18,7 @@ fn the_help_of_every_command_is_what_docs_keep() {
         ("policy-fetch", &["policy", "fetch"]),
         ("policy-check", &["policy", "check"]),
         ("check-config", &["check-config"]),
+        ("ruffle-config", &["ruffle-config"]),
     ];
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/help");
     let mut kept: Vec<PathBuf> = std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -230,7 +231,7 @@ fn low_ports_and_what_players_ignore_are_remarked_upon() {
 #[test]
 fn the_manual_names_every_option_and_every_limit() {
     let manual = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/MANUAL.md")).unwrap();
-    for page in ["serve", "chat", "connect", "policy-fetch", "policy-check", "check-config"] {
+    for page in ["serve", "chat", "connect", "policy-fetch", "policy-check", "check-config", "ruffle-config"] {
         let help = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/help/{page}.txt"));
         let help = std::fs::read_to_string(help).unwrap();
         let options = help.lines().filter_map(|line| line.trim_start().strip_prefix("--"));

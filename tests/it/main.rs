@@ -22,9 +22,11 @@ mod announce;
 mod closing;
 mod descriptors;
 mod harness;
+mod hostile;
 mod http;
 mod limits;
 mod panics;
+mod random;
 mod server;
 mod shutdown;
 mod slow_reader;
@@ -49,6 +51,8 @@ mod conversations;
 mod crowds;
 
 // The program.
+#[cfg(feature = "cli")]
+mod cli_browsers;
 #[cfg(feature = "cli")]
 mod cli_clients;
 #[cfg(feature = "cli")]

@@ -1,6 +1,5 @@
 //! Stopping: from wherever it is asked for, whatever the clients are doing, within the time that was given.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -168,6 +167,6 @@ fn a_service_may_set_limits_and_stop_its_own_server() {
     client.end();
     assert_eq!(running.server.wait(), Ended::Shutdown);
     assert_eq!(running.server.handle().post(()), Err(PostError::Stopped(())));
-    let refused = std::net::TcpStream::connect_timeout(&SocketAddr::from(running.address), DEADLINE);
+    let refused = std::net::TcpStream::connect_timeout(&running.address, DEADLINE);
     assert!(refused.is_err(), "nobody listens any more");
 }

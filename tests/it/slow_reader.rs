@@ -31,8 +31,9 @@ fn counter() -> Probe {
 #[test]
 fn who_falls_behind_and_recovers_misses_nothing() {
     const ROUNDS: usize = 3;
-    const FRAMES: usize = 6_000;
-    let mut running = Setup::new().quiet().limits(|limits| limits.outbox_bytes_max = 64 << 20).serve(counter());
+    const FRAMES: usize = 3_000;
+    let mut running =
+        Setup::new().small_send_buffer().quiet().limits(|limits| limits.outbox_bytes_max = 64 << 20).serve(counter());
     let mut client = Client::with_small_buffer(running.address);
     let id = running.notes.opened();
     let mut next = 0;
@@ -62,19 +63,20 @@ fn who_falls_behind_and_recovers_misses_nothing() {
 /// The same with many small frames, read a few bytes at a time: partial sends end anywhere.
 #[test]
 fn bytes_are_whole_wherever_a_send_ends() {
-    let mut running = Setup::new().quiet().limits(|limits| limits.outbox_bytes_max = 64 << 20).serve(Probe::answering(
-        |cx, from, _| {
-            for n in 0..500_000_u32 {
-                cx.send(from, &Element::new("n").text(n));
-            }
-        },
-    ));
+    let mut running =
+        Setup::new().small_send_buffer().quiet().limits(|limits| limits.outbox_bytes_max = 64 << 20).serve(
+            Probe::answering(|cx, from, _| {
+                for n in 0..100_000_u32 {
+                    cx.send(from, &Element::new("n").text(n));
+                }
+            }),
+        );
     let mut client = Client::with_small_buffer(running.address);
     let id = running.notes.opened();
     client.send("<more/>");
     client.half_close();
     running.notes.fell_behind(id);
-    let expected: String = (0..500_000).map(|n| format!("<n>{n}</n>\0")).collect();
+    let expected: String = (0..100_000).map(|n| format!("<n>{n}</n>\0")).collect();
     let mut got = Vec::new();
     let mut piece = [0; 7_777];
     loop {
@@ -90,9 +92,13 @@ fn bytes_are_whole_wherever_a_send_ends() {
 /// Half of the clients never read. The other half gets everything, promptly; the stalled ones are closed, and only they.
 #[test]
 fn stalled_readers_delay_nobody_and_are_closed() {
-    const FRAMES: usize = 3_000;
-    let mut running =
-        Setup::new().any().quiet().limits(|limits| limits.outbox_bytes_max = 1 << 20).serve(Probe::fan_out());
+    const FRAMES: usize = 1_000;
+    let mut running = Setup::new()
+        .small_send_buffer()
+        .any()
+        .quiet()
+        .limits(|limits| limits.outbox_bytes_max = 1 << 20)
+        .serve(Probe::fan_out());
     let stalled: Vec<_> = (0..5)
         .map(|_| {
             let client = Client::with_small_buffer(running.address);
@@ -160,14 +166,15 @@ fn resident_bytes() -> usize {
 
 #[test]
 fn a_client_that_closes_its_half_gets_all_that_waits_for_it() {
-    let mut running = Setup::new().quiet().limits(|limits| limits.outbox_bytes_max = 64 << 20).serve(counter());
+    let mut running =
+        Setup::new().small_send_buffer().quiet().limits(|limits| limits.outbox_bytes_max = 64 << 20).serve(counter());
     let mut client = Client::with_small_buffer(running.address);
     let id = running.notes.opened();
-    client.send("<more n='8000'/>");
+    client.send("<more n='2000'/>");
     client.half_close();
     running.notes.fell_behind(id);
     assert_eq!(running.notes.closed(id), CloseReason::ByPeer);
-    for n in 0..8_000 {
+    for n in 0..2_000 {
         assert_eq!(client.frame(), numbered(n).to_string());
     }
     client.end();
@@ -177,22 +184,23 @@ fn a_client_that_closes_its_half_gets_all_that_waits_for_it() {
 
 #[test]
 fn a_client_that_is_closed_while_it_is_behind_gets_all_that_was_sent_before() {
-    let mut running = Setup::new().quiet().limits(|limits| limits.outbox_bytes_max = 64 << 20).serve(Probe::answering(
-        |cx, from, text| {
-            if text == "<quit/>" {
-                cx.send(from, &Element::new("bye"));
-                return cx.close(from, CloseReason::application("quit", "It said so."));
-            }
-            (0..8_000).for_each(|n| cx.send(from, &numbered(n)));
-        },
-    ));
+    let mut running =
+        Setup::new().small_send_buffer().quiet().limits(|limits| limits.outbox_bytes_max = 64 << 20).serve(
+            Probe::answering(|cx, from, text| {
+                if text == "<quit/>" {
+                    cx.send(from, &Element::new("bye"));
+                    return cx.close(from, CloseReason::application("quit", "It said so."));
+                }
+                (0..2_000).for_each(|n| cx.send(from, &numbered(n)));
+            }),
+        );
     let mut client = Client::with_small_buffer(running.address);
     let id = running.notes.opened();
     client.send("<more/>");
     running.notes.fell_behind(id);
     client.send("<quit/>");
     assert_eq!(running.notes.closed(id).code(), "quit");
-    for n in 0..8_000 {
+    for n in 0..2_000 {
         assert_eq!(client.frame(), numbered(n).to_string());
     }
     assert_eq!(client.frame(), "<bye/>");
@@ -202,10 +210,14 @@ fn a_client_that_is_closed_while_it_is_behind_gets_all_that_was_sent_before() {
 #[test]
 fn a_client_that_goes_away_while_it_is_behind_leaves_nothing() {
     for reset in [false, true] {
-        let mut running = Setup::new().quiet().limits(|limits| limits.outbox_bytes_max = 64 << 20).serve(counter());
+        let mut running = Setup::new()
+            .small_send_buffer()
+            .quiet()
+            .limits(|limits| limits.outbox_bytes_max = 64 << 20)
+            .serve(counter());
         let mut client = Client::with_small_buffer(running.address);
         let id = running.notes.opened();
-        client.send("<more n='8000'/>");
+        client.send("<more n='2000'/>");
         running.notes.fell_behind(id);
         if reset {
             client.reset();
@@ -222,6 +234,7 @@ fn a_client_that_goes_away_while_it_is_behind_leaves_nothing() {
 #[test]
 fn a_stop_gives_who_is_behind_the_time_that_is_set() {
     let mut running = Setup::new()
+        .small_send_buffer()
         .quiet()
         .limits(|limits| {
             limits.outbox_bytes_max = 64 << 20;
@@ -230,11 +243,11 @@ fn a_stop_gives_who_is_behind_the_time_that_is_set() {
         .serve(counter());
     let mut client = Client::with_small_buffer(running.address);
     let id = running.notes.opened();
-    client.send("<more n='8000'/>");
+    client.send("<more n='2000'/>");
     running.notes.fell_behind(id);
     let handle = running.server.handle();
     handle.shutdown();
-    for n in 0..8_000 {
+    for n in 0..2_000 {
         assert_eq!(client.frame(), numbered(n).to_string());
     }
     client.end();

@@ -12,7 +12,7 @@ use memchr::memmem;
 
 use super::super::exit_code::Failure;
 use super::payload::Mark;
-use super::poll::Poll;
+use super::poll::{Poll, Timer};
 use super::script::Script;
 use super::shape::Shape;
 use super::sockets;
@@ -176,6 +176,15 @@ impl<'a> Fleet<'a> {
         self.connect(link)
     }
 
+    /// A timer that ends a [`turn`](Fleet::turn) whenever it expires.
+    pub(super) fn timer(&self, interval: Duration) -> Result<Timer, Failure> {
+        let timer = Timer::new(interval).and_then(|timer| {
+            self.poll.add(&timer, usize::MAX)?;
+            Ok(timer)
+        });
+        timer.map_err(|error| Failure::run_time(format!("no timer is to be had: {error}")))
+    }
+
     fn connect(&mut self, link: usize) -> Result<(), Failure> {
         let begun = sockets::connect(self.address, link).and_then(|socket| {
             self.poll.add(&socket, link)?;
@@ -200,6 +209,11 @@ impl<'a> Fleet<'a> {
         link.connected && link.line == link.script.len()
     }
 
+    /// Whether a link is neither closed nor yet to be begun.
+    pub(super) fn is_open(&self, link: usize) -> bool {
+        self.links[link].socket.is_some()
+    }
+
     /// A link's own port: how the server's system knows it.
     pub(super) fn port(&self, link: usize) -> Option<u16> {
         let socket = self.links[link].socket.as_ref()?;
@@ -216,6 +230,11 @@ impl<'a> Fleet<'a> {
         self.links[link].reads = reads;
         // It must not hold the tape while it is behind.
         self.tape.leave(&mut self.hearings[link]);
+    }
+
+    /// Whether a link sends messages.
+    pub(super) fn is_sender(&self, link: usize) -> bool {
+        link < self.sent.len()
     }
 
     /// Messages that were sent by all senders.
@@ -302,7 +321,7 @@ impl<'a> Fleet<'a> {
                 }
             }
             if event.read && self.links[event.key].reads {
-                self.read(event.key, watch)?;
+                self.read(event.key, event.ended, watch)?;
             }
         }
         self.tape.trim(&mut self.hearings);
@@ -340,8 +359,8 @@ impl<'a> Fleet<'a> {
         self.flush(link)
     }
 
-    /// Reads all that is there, once or until a whole buffer is not filled.
-    pub(super) fn read(&mut self, link: usize, watch: &mut impl Watch) -> Result<(), Failure> {
+    /// Reads all that is there: until the buffer is not filled, or `to_the_end`.
+    pub(super) fn read(&mut self, link: usize, to_the_end: bool, watch: &mut impl Watch) -> Result<(), Failure> {
         loop {
             let place = &mut self.links[link];
             let Some(socket) = &mut place.socket else { return Ok(()) };
@@ -356,7 +375,7 @@ impl<'a> Fleet<'a> {
                     self.reads += 1;
                     self.bytes += length as u64;
                     self.take(link, begun + length, watch)?;
-                    if length < self.buffer.len() - begun {
+                    if length < self.buffer.len() - begun && !to_the_end {
                         return Ok(());
                     }
                 }

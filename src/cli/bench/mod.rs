@@ -35,6 +35,10 @@ mod fleet;
 mod opening;
 
 // The workloads.
+mod churn;
+mod idle;
+mod latency;
+mod slow;
 mod throughput;
 
 // The least that a server must do.
@@ -42,6 +46,8 @@ mod limit;
 
 // What was measured.
 mod clock;
+mod connections;
+mod histogram;
 mod progress;
 mod report;
 
@@ -57,6 +63,10 @@ pub(super) fn run(options: &BenchOptions) -> Result<ExitCode, Failure> {
     }
     let report = match options.workload {
         Workload::Throughput => throughput::run(&plan)?,
+        Workload::Latency => latency::run(&plan)?,
+        Workload::Idle => idle::run(&plan)?,
+        Workload::Slow => slow::run(&plan)?,
+        Workload::Churn => churn::run(&plan)?,
     };
     let text = if options.json { report.to_json() } else { report.to_text() };
     super::print(text.trim_end());

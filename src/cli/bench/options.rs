@@ -17,6 +17,14 @@ const CONNECTIONS_MAX: u64 = 200_000;
 pub(in super::super) enum Workload {
     /// How many messages a second are delivered, with a number of them in flight
     Throughput,
+    /// How long messages take, at a fixed rate
+    Latency,
+    /// What connections cost that say nothing, and how soon a message reaches them all
+    Idle,
+    /// What receivers that stop reading do to the others and to the server
+    Slow,
+    /// How fast people connect, log in, enter a room, leave it and quit
+    Churn,
 }
 
 /// The options of `bench`.
@@ -34,9 +42,9 @@ pub(in super::super) struct BenchOptions {
     /// Connections that send [default: 4; latency: 1]
     #[arg(long, value_parser = count(1..=SENDERS_MAX as u64))]
     senders: Option<usize>,
-    /// Bytes of a message's payload
-    #[arg(long, value_name = "BYTES", default_value_t = 128, value_parser = count(PAYLOAD_BYTES_MIN as u64..=60_000))]
-    pub(super) payload: usize,
+    /// Bytes of a message's payload [default: 128; slow: 400]
+    #[arg(long, value_name = "BYTES", value_parser = count(PAYLOAD_BYTES_MIN as u64..=60_000))]
+    payload: Option<usize>,
     /// Messages in flight
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(super) window: u64,
@@ -66,7 +74,7 @@ pub(in super::super) struct BenchOptions {
     pub(super) stay_out: bool,
     /// slow: receivers that stop reading
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = count(0..=CONNECTIONS_MAX))]
-    pub(super) stalled: usize,
+    stalled: usize,
     /// churn: connections at a time
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = count(1..=CONNECTIONS_MAX))]
     pub(super) at_once: usize,
@@ -111,7 +119,12 @@ pub(in super::super) struct BenchOptions {
 impl BenchOptions {
     /// Senders, as given or as the workload has them.
     pub(super) fn senders(&self) -> usize {
-        self.senders.unwrap_or(4)
+        self.senders.unwrap_or(if self.workload == Workload::Latency { 1 } else { 4 })
+    }
+
+    /// Bytes of a payload.
+    pub(super) fn payload(&self) -> usize {
+        self.payload.unwrap_or(if self.workload == Workload::Slow { 400 } else { 128 })
     }
 
     /// Messages a second.
@@ -122,6 +135,11 @@ impl BenchOptions {
     /// Seconds that are measured.
     pub(super) fn seconds(&self) -> f64 {
         self.seconds.unwrap_or(5.0)
+    }
+
+    /// Receivers that stop reading.
+    pub(super) fn stalled(&self) -> usize {
+        if self.workload == Workload::Slow { self.stalled } else { 0 }
     }
 }
 

@@ -74,7 +74,7 @@ impl Plan {
             )));
         }
         let vocabulary = vocabulary(options)?;
-        let shape = Shape::new(&vocabulary.deliver, &vocabulary.delimiter, Payload::new(options.payload))
+        let shape = Shape::new(&vocabulary.deliver, &vocabulary.delimiter, Payload::new(options.payload()))
             .map_err(|text| Failure::usage(format!("--deliver does not say what a message looks like: {text}")))?;
         let senders = options.senders();
         if !vocabulary.senders_apart && senders > options.receivers {
@@ -83,10 +83,11 @@ impl Plan {
                 options.receivers
             )));
         }
-        if options.stalled + senders > options.receivers {
+        if options.stalled() + senders > options.receivers {
             return Err(Failure::usage(format!(
                 "{} of {} receivers cannot stall: the senders have to go on",
-                options.stalled, options.receivers
+                options.stalled(),
+                options.receivers
             )));
         }
         let answered = !vocabulary.ready.is_empty() || !vocabulary.joined.is_empty();
@@ -104,7 +105,7 @@ impl Plan {
             connections: options.connections,
             room_size: options.room_size,
             stay_out: options.stay_out,
-            stalled: options.stalled,
+            stalled: options.stalled(),
             at_once: options.at_once,
             vocabulary,
         })
@@ -125,8 +126,14 @@ impl Plan {
         })
     }
 
+    /// How often a message arrives when all are in one room.
+    pub(super) fn copies(&self) -> usize {
+        let to_itself = self.vocabulary.echo || self.vocabulary.senders_apart;
+        if to_itself { self.receivers } else { self.receivers - 1 }
+    }
+
     /// Connections that only send.
-    fn apart(&self) -> usize {
+    pub(super) fn apart(&self) -> usize {
         if self.vocabulary.senders_apart { self.senders } else { 0 }
     }
 

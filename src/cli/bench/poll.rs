@@ -1,4 +1,4 @@
-//! Defines [`Poll`], which waits for many sockets at once.
+//! Defines [`Poll`], which waits for many sockets at once, and [`Timer`], which wakes it.
 //!
 //! It is epoll through `rustix`, which the crate has anyway. The `polling` crate would add itself and its parts, and its
 //! registration is `unsafe`, which this crate forbids.
@@ -6,10 +6,11 @@
 //! Knows: epoll, edge-triggered. Must not know: what is read and written.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{Timespec, epoll};
+use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime};
 
 /// Sockets that are reported at once.
 const EVENTS_MAX: usize = 1024;
@@ -20,6 +21,37 @@ pub(super) struct Poll {
     events: Vec<epoll::Event>,
 }
 
+/// Expires again and again, and wakes who waits.
+pub(super) struct Timer(OwnedFd);
+
+impl Timer {
+    /// A timer that expires every `interval` from now on.
+    pub(super) fn new(interval: Duration) -> io::Result<Timer> {
+        let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+        let interval = timespec(interval);
+        timerfd_settime(&timer, TimerfdTimerFlags::empty(), &Itimerspec { it_interval: interval, it_value: interval })?;
+        Ok(Timer(timer))
+    }
+
+    /// How often it has expired since the last call.
+    pub(super) fn expired(&self) -> u64 {
+        let mut count = [0; 8];
+        // Nothing to read means that it has not expired.
+        let read = rustix::io::read(&self.0, &mut count).unwrap_or(0);
+        if read == count.len() { u64::from_ne_bytes(count) } else { 0 }
+    }
+}
+
+impl AsFd for Timer {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn timespec(duration: Duration) -> Timespec {
+    Timespec { tv_sec: duration.as_secs() as i64, tv_nsec: i64::from(duration.subsec_nanos()) }
+}
+
 /// What a socket is ready for, since it was last reported.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ready {
@@ -27,6 +59,8 @@ pub(super) struct Ready {
     pub(super) key: usize,
     /// There is something to read, or the other end is gone.
     pub(super) read: bool,
+    /// The other end has said all, or is gone: the end is to be read too, or it is never reported again.
+    pub(super) ended: bool,
     /// There is room to write, or a connection was made.
     pub(super) write: bool,
 }
@@ -52,7 +86,7 @@ impl Poll {
     /// Waits, at most for `patience`, and gives how many are ready.
     pub(super) fn wait(&mut self, patience: Duration) -> io::Result<usize> {
         self.events.clear();
-        let patience = Timespec { tv_sec: patience.as_secs() as i64, tv_nsec: i64::from(patience.subsec_nanos()) };
+        let patience = timespec(patience);
         match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut self.events), Some(&patience)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(self.events.len()),
             Err(error) => Err(error.into()),
@@ -67,6 +101,7 @@ impl Poll {
         Ready {
             key: event.data.u64() as usize,
             read: flags.intersects(epoll::EventFlags::IN | gone),
+            ended: flags.intersects(gone),
             write: flags.intersects(epoll::EventFlags::OUT | gone),
         }
     }

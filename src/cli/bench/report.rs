@@ -48,15 +48,6 @@ impl Report {
         self.0.push(Figure { name, label, value: Value::Number(number, digits) });
     }
 
-    /// The number called `name`.
-    #[cfg(test)]
-    pub(super) fn get(&self, name: &str) -> Option<f64> {
-        self.0.iter().find(|figure| figure.name == name).and_then(|figure| match figure.value {
-            Value::Number(number, _) => Some(number),
-            Value::Text(_) => None,
-        })
-    }
-
     /// One line for each, for people.
     pub(super) fn to_text(&self) -> String {
         let width = self.0.iter().map(|figure| figure.label.chars().count()).max().unwrap_or(0);
@@ -141,7 +132,8 @@ mod tests {
 
     #[test]
     fn thousands_are_grouped() {
-        for (number, digits, text) in [(0.0, 0, "0"), (999.0, 0, "999"), (-1000.0, 0, "-1 000"), (12345.678, 2, "12 345.68")]
+        for (number, digits, text) in
+            [(0.0, 0, "0"), (999.0, 0, "999"), (-1000.0, 0, "-1 000"), (12345.678, 2, "12 345.68")]
         {
             assert_eq!(grouped(number, digits), text);
         }

@@ -33,6 +33,13 @@ impl Script {
         Script::of([greeting(vocabulary)])
     }
 
+    /// Say hello, enter the room, leave it and quit.
+    pub(super) fn visit(vocabulary: &Vocabulary) -> Script {
+        let leaving = Line { say: vocabulary.leave.clone(), answer: vocabulary.left.clone(), closes: false };
+        let quitting = Line { say: vocabulary.quit.clone(), answer: Vec::new(), closes: !vocabulary.quit.is_empty() };
+        Script::of([greeting(vocabulary), entering(vocabulary), leaving, quitting])
+    }
+
     fn of<const N: usize>(lines: [Line; N]) -> Script {
         Script(lines.into_iter().filter(|line| !line.say.is_empty() || !line.answer.is_empty()).collect())
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::super::exit_code::Failure;
 use super::clock::Stopwatch;
-use super::fleet::{Fleet, Nothing, PATIENCE, Patience};
+use super::fleet::{Fleet, Nothing, PATIENCE, Patience, Watch};
 use super::plan::Plan;
 use super::progress::Progress;
 use super::report::Report;
@@ -23,14 +23,14 @@ pub(super) fn run(plan: &Plan) -> Result<Report, Failure> {
     let mut pump = Pump::new(plan, listeners.clone());
 
     progress.say("warming up");
-    pump.run(&mut fleet, plan.warm_up, &mut progress)?;
+    pump.run(&mut fleet, plan.warm_up, &mut progress, &mut Nothing)?;
     let watch = Stopwatch::new(plan.pid);
     let (sent, heard, reads, bytes) = (fleet.sent(), fleet.heard(0..fleet.len()), fleet.reads, fleet.bytes);
-    pump.run(&mut fleet, plan.seconds, &mut progress)?;
+    pump.run(&mut fleet, plan.seconds, &mut progress, &mut Nothing)?;
     let lap = watch.lap();
     let (sent, heard) = (fleet.sent() - sent, fleet.heard(0..fleet.len()) - heard);
     let (reads, bytes) = (fleet.reads - reads, fleet.bytes - bytes);
-    drain(&mut fleet, &listeners)?;
+    drain(&mut fleet, &listeners, &mut Nothing)?;
     progress.done();
 
     let mut report = plan.report("throughput");
@@ -44,10 +44,10 @@ pub(super) fn run(plan: &Plan) -> Result<Report, Failure> {
 }
 
 /// Waits until everything that was sent has arrived everywhere.
-pub(super) fn drain(fleet: &mut Fleet<'_>, listeners: &Range<usize>) -> Result<(), Failure> {
+pub(super) fn drain(fleet: &mut Fleet<'_>, listeners: &Range<usize>, watch: &mut impl Watch) -> Result<(), Failure> {
     let mut patience = Patience::new();
     while fleet.in_flight(listeners.clone()) > 0 {
-        fleet.turn(Duration::from_millis(100), &mut Nothing)?;
+        fleet.turn(Duration::from_millis(100), watch)?;
         if patience.is_over(fleet.heard(listeners.clone()), Instant::now()) {
             return Err(missing(fleet, listeners));
         }
@@ -58,8 +58,9 @@ pub(super) fn drain(fleet: &mut Fleet<'_>, listeners: &Range<usize>) -> Result<(
 /// What to say when messages do not arrive.
 pub(super) fn missing(fleet: &Fleet<'_>, listeners: &Range<usize>) -> Failure {
     let (link, heard) = fleet.last(listeners.clone()).unwrap_or_default();
+    let hint = if fleet.is_sender(link) { ". If senders do not get their own messages: --no-echo" } else { "" };
     Failure::run_time(format!(
-        "nothing more arrived for {} seconds, and connection {} has {heard} of {} messages",
+        "nothing more arrived for {} seconds, and connection {} has {heard} of {} messages{hint}",
         PATIENCE.as_secs(),
         link + 1,
         fleet.sent(),
@@ -77,6 +78,8 @@ pub(super) struct Pump {
     pace: Option<Pace>,
     /// Where messages must arrive.
     listeners: Range<usize>,
+    /// How long nothing has arrived.
+    patience: Patience,
 }
 
 /// Holds senders back.
@@ -93,7 +96,7 @@ impl Pump {
             interval: Duration::from_secs_f64(1.0 / (rate * plan.senders as f64)),
             due: Instant::now(),
         });
-        Pump { window: plan.window, senders: plan.senders, turn: 0, pace, listeners }
+        Pump { window: plan.window, senders: plan.senders, turn: 0, pace, listeners, patience: Patience::new() }
     }
 
     /// From here on messages must arrive at `listeners` only.
@@ -107,20 +110,20 @@ impl Pump {
         fleet: &mut Fleet<'_>,
         time: Duration,
         progress: &mut Progress,
+        watch: &mut impl Watch,
     ) -> Result<(), Failure> {
         let end = Instant::now() + time;
-        let mut patience = Patience::new();
         loop {
             let now = Instant::now();
             if now >= end {
                 return Ok(());
             }
             self.send(fleet, now)?;
-            fleet.turn(self.nap(now), &mut Nothing)?;
+            fleet.turn(self.nap(now), watch)?;
             if progress.is_due(now) {
                 let heard = fleet.heard(self.listeners.clone());
                 progress.count("messages delivered", heard, now);
-                if fleet.in_flight(self.listeners.clone()) > 0 && patience.is_over(heard, now) {
+                if fleet.in_flight(self.listeners.clone()) > 0 && self.patience.is_over(heard, now) {
                     return Err(missing(fleet, &self.listeners));
                 }
             }

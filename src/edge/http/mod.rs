@@ -78,7 +78,8 @@ impl Site {
         let mut fields = head::FIELDS;
         let parsed = head.parse(&mut fields)?;
         if !gate.is_name(parsed.host) {
-            return Err(Refusal::new(Response::text(421, "This server does not answer to that name.")));
+            let note = "which is no name of this server; --public-name says how the outside calls it";
+            return Err(Refusal::new(Response::text(421, "This server does not answer to that name.").noted(note)));
         }
         if parsed.has_body() {
             return Err(Refusal::new(Response::text(413, "Nothing here takes a body.")));
