@@ -99,9 +99,9 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
         Command::Policy { command: PolicyCommand::Fetch { host, port, timeout } } => {
             policy::fetch(&host, port, timeout)
         }
-        Command::Policy { command: PolicyCommand::Check(options) } => policy::check(&options),
         #[cfg(target_os = "linux")]
         Command::Bench(options) => bench::run(&options),
+        Command::Policy { command: PolicyCommand::Check(options) } => policy::check(&options),
         Command::CheckConfig(options) => check_config::run(&options),
         Command::RuffleConfig(options) => edges::ruffle_config(&options),
     }

@@ -44,8 +44,8 @@ pub(super) fn refuse(settings: &ListenerSettings, link: &Link, no_seat: NoSeat, 
     linger(link);
 }
 
-/// Writes one frame, with its zero byte, in one piece. Where streams are expected and none has begun, it is a document of
-/// its own.
+/// Writes one frame in one piece, as the listener's clients read it. Where no stream has begun on a listener for
+/// streams, it is a document of its own.
 pub(super) fn send_frame(link: &Link, frame: &impl Encode, framing: Framing) {
     let mut bytes = Vec::new();
     match framing {

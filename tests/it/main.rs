@@ -21,6 +21,7 @@ mod scripted;
 mod announce;
 mod closing;
 mod descriptors;
+mod embedding;
 mod harness;
 mod hostile;
 mod http;
