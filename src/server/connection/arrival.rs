@@ -16,7 +16,7 @@ use super::super::event::Event;
 use super::super::http::{Answer, Decoder, Visitor};
 use super::super::intake::Intake;
 use super::super::listener::Framing;
-use super::super::parting::{LINGER, refuse, send_frame};
+use super::super::parting::{LINGER, refuse};
 use super::super::proxy::{self, NotProxied};
 use super::super::refusal;
 use super::super::service::{CloseReason, Transport};
