@@ -148,8 +148,8 @@ impl Engine {
             return;
         }
         let Some(slot) = self.slot(id) else { return };
-        let xml = slot.settings.as_ref().is_some_and(|settings| settings.frames == Frames::Xml);
-        if xml && let Some(farewell) = reason.farewell() {
+        let settings = slot.settings.as_ref().filter(|settings| settings.frames == Frames::Xml);
+        if let Some(farewell) = settings.and_then(|settings| reason.farewell_in(settings.framing)) {
             self.send_all([id], &farewell);
         }
         self.marks[id.slot()].id = None;
