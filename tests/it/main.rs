@@ -70,6 +70,8 @@ mod cli_usage;
 mod memory;
 #[cfg(feature = "cli")]
 mod program;
+#[cfg(feature = "cli")]
+mod readme;
 
 // The order of the house: layers, features, lengths.
 mod tidy;
