@@ -95,9 +95,12 @@ fn sources(folder: &str, extensions: &[&str]) -> Vec<Source> {
         for entry in fs::read_dir(folder).into_iter().flatten() {
             let path = entry.expect("a readable folder").path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if path.is_dir() && !name.starts_with('.') && !["target", "corpus", "artifacts"].contains(&name) {
+            let is_left_behind = ["target", "corpus", "artifacts", "node_modules"].contains(&name);
+            if path.is_dir() && !name.starts_with('.') && !is_left_behind {
                 walk(&path, extensions, found);
-            } else if path.extension().is_some_and(|extension| extensions.iter().any(|wanted| extension == *wanted)) {
+            } else if path.is_file()
+                && path.extension().is_some_and(|extension| extensions.iter().any(|wanted| extension == *wanted))
+            {
                 let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
                 let path = path.strip_prefix(root()).expect("inside the project").display().to_string();
                 found.push(Source { path, text });
