@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 
-.PHONY: help run build test test-fast memory check fmt lint features doc smoke fuzz-smoke clean xmpp test-tools test-tools-xmpp
+.PHONY: help run build test test-fast test-tools test-browser xmpp memory check fmt lint features doc smoke fuzz-smoke clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -13,20 +13,20 @@ run: ## serve a chat on 127.0.0.1:1024 (ARGS="--listen 127.0.0.1:2048" passes op
 build: ## build the program: target/release/xmlsocket
 	$(CARGO) build --release --locked
 
-test: test-fast xmpp memory ## all tests (once before: make test-tools)
+test: test-tools test-fast xmpp memory test-browser ## all tests
 
 test-fast: ## cargo's tests
 	$(CARGO) test --locked
 
-xmpp: ## the client for streams against a real XMPP server, Prosody
+test-tools: ## install what the tests need beside Rust (Debian's packages, through sudo where not root; npm's)
+	tests/tools.sh
+
+xmpp: ## the client for streams against a real XMPP server, Prosody (after test-tools)
 	$(CARGO) test --locked --test xmpp
 
-test-tools: test-tools-xmpp ## install what the tests need beside Rust (Debian; as root)
-
-# What a package starts by itself is stopped again, unless it was there before.
-test-tools-xmpp:
-	command -v prosody >/dev/null || { apt-get install -y --no-install-recommends prosody && \
-		{ systemctl disable --now prosody 2>/dev/null || true; }; }
+test-browser: ## the web page and a SWF in Chromium (after test-tools; PICTURES=1 renews docs/page-*.png)
+	$(CARGO) build --locked
+	cd tests/browser && timeout 180 node --test
 
 memory: ## resident memory per connection, measured on the release build
 	$(CARGO) test --release --locked --test it memory -- --nocapture

@@ -63,7 +63,6 @@ fn write_text(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     for c in text.chars() {
         match c {
             '"' | '\\' => write!(f, "\\{c}")?,
-            '\n' => f.write_str("\\n")?,
             c if c.is_control() => write!(f, "\\u{:04x}", u32::from(c))?,
             c => f.write_char(c)?,
         }
@@ -83,7 +82,7 @@ mod tests {
             (Json::Number(0.25), "0.25"),
             (Json::Number(3.0), "3"),
             (Json::Number(f64::NAN), "null"),
-            (Json::text("a \"b\" \\ é\n\u{0}\u{1b}\u{9b}"), r#""a \"b\" \\ é\n\u0000\u001b\u009b""#),
+            (Json::text("a \"b\" \\ é\n\u{0}\u{1b}\u{9b}"), r#""a \"b\" \\ é\u000a\u0000\u001b\u009b""#),
             (Json::List(vec![]), "[]"),
             (Json::List(vec![Json::Null, Json::Bool(false)]), "[null,false]"),
             (Json::Object(vec![]), "{}"),

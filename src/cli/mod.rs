@@ -45,10 +45,6 @@ mod connect;
 // `policy`.
 mod policy;
 
-// `bench`: needs epoll and /proc.
-#[cfg(target_os = "linux")]
-mod bench;
-
 // Text of strangers on a terminal.
 mod printable;
 
@@ -99,8 +95,6 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
         Command::Policy { command: PolicyCommand::Fetch { host, port, timeout } } => {
             policy::fetch(&host, port, timeout)
         }
-        #[cfg(target_os = "linux")]
-        Command::Bench(options) => bench::run(&options),
         Command::Policy { command: PolicyCommand::Check(options) } => policy::check(&options),
         Command::CheckConfig(options) => check_config::run(&options),
         Command::RuffleConfig(options) => edges::ruffle_config(&options),

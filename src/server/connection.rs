@@ -309,7 +309,7 @@ impl Connection {
             }
             if self.settings.frames == Frames::Xml
                 && !self.settings.policy_only
-                && let Some(farewell) = reason.farewell()
+                && let Some(farewell) = reason.farewell_in(self.settings.framing)
             {
                 self.say(&farewell.to_frame(), self.framing);
             }

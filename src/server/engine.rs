@@ -148,8 +148,8 @@ impl Engine {
             return;
         }
         let Some(slot) = self.slot(id) else { return };
-        let xml = slot.settings.as_ref().is_some_and(|settings| settings.frames == Frames::Xml);
-        if xml && let Some(farewell) = reason.farewell() {
+        let settings = slot.settings.as_ref().filter(|settings| settings.frames == Frames::Xml);
+        if let Some(farewell) = settings.and_then(|settings| reason.farewell_in(settings.framing)) {
             self.send_all([id], &farewell);
         }
         self.marks[id.slot()].id = None;
@@ -259,10 +259,10 @@ impl Engine {
         self.batch.clear();
         self.batch.shrink_to(BATCH_BYTES_MAX);
         for id in too_slow {
-            // Of one that is about to be closed for another reason it must be known, too, that it did not get all.
-            match self.closings.iter_mut().find(|(closing, _)| *closing == id) {
-                Some((_, reason)) => *reason = CloseReason::TooSlow,
-                None => self.close(id, CloseReason::TooSlow),
+            self.close(id, CloseReason::TooSlow);
+            // Of one that is being closed for another reason it must be known, too, that it did not get all.
+            if let Some((_, reason)) = self.closings.iter_mut().rev().find(|(closing, _)| *closing == id) {
+                *reason = CloseReason::TooSlow;
             }
         }
     }

@@ -10,6 +10,7 @@ use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 use super::engine::Context;
+use super::listener::Framing;
 use crate::wire::{Document, Element, Frame};
 
 /// An application: a state machine that the dispatcher thread feeds, one event at a time. It owns its state without
@@ -268,13 +269,26 @@ impl CloseReason {
                 "The document is complete but the zero byte that ends a frame is missing: send \\0 after it.".to_owned()
             }
             CloseReason::FrameTimeout { zero_byte_missing: false } => {
-                "The frame was begun but its end did not come in time.".to_owned()
+                "The frame was begun but its zero byte did not come in time.".to_owned()
             }
             CloseReason::FrameTooLong { frame_bytes_max } => {
-                format!("A frame may have {frame_bytes_max} bytes; then its end must come.")
+                format!("A frame may have {frame_bytes_max} bytes before its zero byte.")
             }
             CloseReason::TooFast => "Frames kept coming too fast. Wait before you connect again.".to_owned(),
             CloseReason::Panicked => "The server failed on this request; others are not affected.".to_owned(),
+        };
+        Some(Element::new("error").attribute("code", self.code()).text(text))
+    }
+
+    /// As [`farewell`](CloseReason::farewell), in the words of a listener with this framing.
+    pub(super) fn farewell_in(&self, framing: Framing) -> Option<Element> {
+        let text = match self {
+            _ if framing != Framing::Stream => return self.farewell(),
+            CloseReason::FrameTimeout { .. } => "An element, or the root, was begun but not ended in time.".to_owned(),
+            CloseReason::FrameTooLong { frame_bytes_max } => {
+                format!("An element, or the root's start tag, may have {frame_bytes_max} bytes.")
+            }
+            _ => return self.farewell(),
         };
         Some(Element::new("error").attribute("code", self.code()).text(text))
     }

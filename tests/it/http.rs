@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use xmlsocket::server::CloseReason;
 use xmlsocket::wire::Element;
 
-use crate::harness::{Client, Probe, Running, Setup, Told, lock, log_lines};
+use crate::harness::{Client, Probe, Running, Setup, Told, alone, lock, log_lines};
 
 const NOT_FOUND: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 const NOT_ALLOWED: &str =
@@ -137,21 +137,24 @@ fn half_a_request_line_and_silence_is_closed_in_time() {
     nothing_was_told(&mut running);
 }
 
+/// In a process of its own, because other tests' connections may have had the same address, and are logged, too.
 #[test]
 fn a_tls_handshake_is_closed_and_logged_in_one_line() {
-    for setup in [Setup::new().policy(), Setup::new(), Setup::new().any()] {
-        let mut running = setup.serve(Probe::default());
-        let mut client = running.connect();
-        let address = client.address().to_string();
-        client.write(&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc, 0x03, 0x03]);
-        client.write(&[0xab; 1_000]);
-        client.write(&[0; 1_000]);
-        client.end();
-        drop(client);
-        running.notes.any_ended();
-        let lines: Vec<_> = lock(log_lines()).iter().filter(|line| line.contains(&address)).cloned().collect();
-        assert_eq!(lines.len(), 1, "{lines:?}");
-        assert!(lines[0].starts_with("INFO #1 from") && lines[0].contains("a TLS handshake"), "{lines:?}");
-        assert!(!running.told.all().iter().any(|told| matches!(told, Told::Message(..))));
-    }
+    alone("http::a_tls_handshake_is_closed_and_logged_in_one_line", || {
+        for setup in [Setup::new().policy(), Setup::new(), Setup::new().any()] {
+            let mut running = setup.serve(Probe::default());
+            let mut client = running.connect();
+            let address = client.address().to_string();
+            client.write(&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc, 0x03, 0x03]);
+            client.write(&[0xab; 1_000]);
+            client.write(&[0; 1_000]);
+            client.end();
+            drop(client);
+            running.notes.any_ended();
+            let lines: Vec<_> = lock(log_lines()).iter().filter(|line| line.contains(&address)).cloned().collect();
+            assert_eq!(lines.len(), 1, "{lines:?}");
+            assert!(lines[0].starts_with("INFO #1 from") && lines[0].contains("a TLS handshake"), "{lines:?}");
+            assert!(!running.told.all().iter().any(|told| matches!(told, Told::Message(..))));
+        }
+    });
 }

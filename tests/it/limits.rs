@@ -103,7 +103,7 @@ fn a_frame_may_be_as_long_as_the_limit_and_not_a_byte_longer() {
     client.send(&document(101));
     assert_eq!(
         client.frame(),
-        "<error code=\"frame-too-long\">A frame may have 100 bytes before its zero byte.</error>"
+        "<error code=\"frame-too-long\">A frame may have 100 bytes; then its end must come.</error>"
     );
     client.end();
     assert_eq!(running.told.close(id), CloseReason::FrameTooLong { frame_bytes_max: 100 });
@@ -158,7 +158,7 @@ fn a_frame_that_is_not_ended_in_time_is_closed() {
     let trickled = begun.elapsed();
     assert_eq!(said, b'<');
     assert!(trickled >= Duration::from_millis(950) && trickled < Duration::from_secs(4), "{trickled:?}");
-    assert!(silent.frame().contains("was begun but its zero byte did not come in time"));
+    assert!(silent.frame().contains("was begun but its end did not come in time"));
     assert!(author.frame().contains("the zero byte that ends a frame is missing"));
     assert!(known.frame().starts_with("<error code=\"frame-timeout\">"));
     [silent, author, known].iter_mut().for_each(Client::end);

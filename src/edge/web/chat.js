@@ -38,8 +38,9 @@ function draw() {
   const { state, current } = session;
   const screen = { out: "door", entering: "door", stopped: "stopped" }[state] ?? "chat";
   for (const id of ["door", "stopped", "chat"]) $(id).hidden = id !== screen;
-  $("login-error").textContent = state === "entering" ? trying() || session.why : session.why;
-  $("stopped-why").textContent = session.why;
+  const isAtDoor = state === "entering" && session.retrySeconds;
+  $("login-error").textContent = session.why || (isAtDoor ? "The server cannot be reached at the moment. Trying again …" : "");
+  $("stopped-why").textContent = state === "stopped" ? session.why : "";
   if (screen === "chat") drawChat(current);
   if (screen !== drawn.screen) arrive(screen);
   const unread = [...session.places.values()].reduce((sum, place) => sum + place.unread, 0);
@@ -58,8 +59,7 @@ function arrive(screen) {
 function drawChat(place) {
   drawNotice();
   drawPlaces();
-  $("open-nick").replaceChildren(face(session.nick), make("bdi", "", session.nick));
-  $("open-nick").setAttribute("aria-label", `You are ${session.nick}. Change your name`);
+  $("open-nick").replaceChildren(face(session.nick), make("bdi", "", session.nick), make("span", "unseen", ": change your name"));
   $("title").textContent = place ? nameOf(place) : "No room";
   $("topic").textContent = place?.kind === "room" ? place.topic : "";
   const isRoom = place?.kind === "room";
@@ -207,7 +207,7 @@ for (const id of ["places", "people"]) {
     if (!opens) return;
     $(id).classList.add("open");
     $(`show-${id}`).setAttribute("aria-expanded", "true");
-    $(id).querySelector("li button, .close").focus();
+    ($(id).querySelector("[aria-current]") ?? $(id).querySelector("li button, .close")).focus();
   };
   $(id).querySelector(".close").onclick = () => {
     closePanels();

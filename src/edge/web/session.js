@@ -24,6 +24,8 @@ export class Session {
   state = "out";
   /** What a person should know about the state; a sentence or nothing. */
   why = "";
+  /** How long until the next try, while there is no link. */
+  retrySeconds = 0;
   /** Places by key, in the order in which they were entered. */
   places = new Map();
   current = null;
@@ -46,6 +48,8 @@ export class Session {
       broken: () => this.#on.failed("The server sent something that is no XML. It was left out."),
     });
     addEventListener("pagehide", () => this.#store());
+    // A telephone may put away a page that is out of sight without another word.
+    document.addEventListener("visibilitychange", () => document.hidden && this.#store());
   }
 
   /** Takes up what this window was in before it was loaded again; false when there was nothing. */
@@ -191,8 +195,8 @@ export class Session {
   }
 
   /** Asks, and tells a dialogue: null when all went well, a sentence otherwise. */
-  #askFor(answered, ...request) {
-    this.#ask(...request, (answer) => answered(failureOf(answer)));
+  #askFor(answered, name, given, text = "") {
+    this.#ask(name, given, text, (answer) => answered(failureOf(answer)));
   }
 
   #complain(answer) {
@@ -212,7 +216,7 @@ export class Session {
   }
 
   #welcome({ nick, session }) {
-    Object.assign(this, { nick, state: "in", why: "" });
+    Object.assign(this, { nick, state: "in", why: "", retrySeconds: 0 });
     this.#id = session;
     this.#link.settled();
     const rooms = [...this.places.values()].filter(({ kind }) => kind === "room");

@@ -16,7 +16,7 @@ use super::super::event::Event;
 use super::super::http::{Answer, Decoder, Visitor};
 use super::super::intake::Intake;
 use super::super::listener::Framing;
-use super::super::parting::{LINGER, refuse, send_frame};
+use super::super::parting::{LINGER, refuse};
 use super::super::proxy::{self, NotProxied};
 use super::super::refusal;
 use super::super::service::{CloseReason, Transport};
@@ -236,7 +236,7 @@ impl Connection {
 
     /// Tells a client why its stream cannot begin.
     fn refuse_stream(&self, answer: &Element, reason: String) -> Box<CloseReason> {
-        send_frame(&self.link, answer, self.framing);
+        self.say(&answer.to_frame(), Framing::Stream);
         Box::new(CloseReason::ProtocolError(reason.into()))
     }
 
