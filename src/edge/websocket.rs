@@ -182,3 +182,72 @@ impl Write for Feed<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What a stream amounts to, in pieces of these lengths: bytes of frames, answers, and how it ended.
+    fn decode(stream: &[u8], pieces: &[usize]) -> (Vec<u8>, Vec<u8>, Option<DecodeEnd>) {
+        let (mut messages, mut decoded) = (Messages::new(), Decoded::default());
+        let mut rest = stream;
+        for piece in pieces.iter().cycle() {
+            let (piece, after) = rest.split_at(rest.len().min(*piece));
+            if let Err(end) = messages.decode(piece, &mut decoded) {
+                return (decoded.frames, decoded.answers, Some(end));
+            }
+            if after.is_empty() {
+                break;
+            }
+            rest = after;
+        }
+        (decoded.frames, decoded.answers, None)
+    }
+
+    /// A message or a fragment, well made or not quite.
+    fn piece() -> impl Strategy<Value = Vec<u8>> {
+        let first = prop_oneof![8 => prop::sample::select(vec![0x81u8, 0x82, 0x01, 0x02, 0x80, 0x00, 0x89, 0x8A]), 1 => any::<u8>()];
+        let payload = prop_oneof![Just(b"<a/>\0".to_vec()), Just("é".into()), vec(any::<u8>(), 0..300)];
+        (first, payload, prop::bool::weighted(0.95)).prop_map(|(first, payload, masked)| {
+            let mut bytes = vec![first];
+            let mask = if masked { 0x80 } else { 0 };
+            match payload.len() {
+                length @ 0..=125 => bytes.push(mask | length as u8),
+                length => bytes.extend([&[mask | 126][..], &(length as u16).to_be_bytes()].concat()),
+            }
+            bytes.extend_from_slice(if masked { &[0; 4] } else { &[] });
+            bytes.extend_from_slice(&payload);
+            bytes
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_stream_means_the_same_however_it_is_cut(
+            stream in vec(piece(), 0..12),
+            tail in vec(any::<u8>(), 0..20),
+            pieces in vec(1usize..400, 1..8),
+        ) {
+            let stream = [stream.concat(), tail].concat();
+            let whole = decode(&stream, &[stream.len().max(1)]);
+            prop_assert_eq!(&decode(&stream, &pieces), &whole);
+            prop_assert_eq!(&decode(&stream, &[1]), &whole);
+        }
+    }
+
+    #[test]
+    fn the_first_message_says_how_to_answer() {
+        for (stream, as_text) in [
+            (&b"\x82\x81\0\0\0\0\0\x81\x81\0\0\0\0a"[..], false),
+            (b"\x81\x81\0\0\0\0a\x82\x81\0\0\0\0\0", true),
+            (b"\x89\x80\0\0\0\0\x82\x80\0\0\0\0\x81\x80\0\0\0\0", true),
+        ] {
+            let mut decoded = Decoded::default();
+            assert_eq!(Messages::new().decode(stream, &mut decoded), Ok(()));
+            assert_eq!(decoded.answer_as_text, as_text, "{}", stream.escape_ascii());
+        }
+    }
+}
