@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use xmlsocket::server::{CloseReason, Framing, Message};
+use xmlsocket::server::{CloseReason, Framing, Message, PostError};
 use xmlsocket::wire::{Element, Frame, Limits};
 
 use crate::harness::{Client, DEADLINE, Probe, Setup, Told};
@@ -258,4 +258,29 @@ fn two_listeners_share_one_application() {
         client.send("<who/>");
         assert_eq!(client.frame(), format!("<peer listener=\"{n}\" from=\"{}\"/>", client.address()));
     }
+}
+
+#[test]
+fn a_full_channel_gives_the_event_back_and_loses_none() {
+    let (entered, inside) = crossbeam_channel::bounded(0);
+    let (open, gate) = crossbeam_channel::bounded::<()>(0);
+    let (hear, heard) = crossbeam_channel::unbounded();
+    let mut probe = Probe::answering(move |_, _, _| {
+        entered.send(()).unwrap();
+        gate.recv_timeout(DEADLINE).unwrap();
+    });
+    probe.on_external = Box::new(move |_, event| hear.send(*event.downcast::<usize>().unwrap()).unwrap());
+    let running = Setup::new().serve(probe);
+    let mut client = running.connect();
+    client.send("<wait/>");
+    inside.recv_timeout(DEADLINE).unwrap();
+    let handle = running.server.handle();
+    let posted = (0..).find(|n| handle.post(*n) == Err(PostError::Full(*n))).unwrap();
+    assert!(posted > 1_000, "{posted}");
+    open.send(()).unwrap();
+    for n in 0..posted {
+        assert_eq!(heard.recv_timeout(DEADLINE), Ok(n));
+    }
+    handle.post(posted).unwrap();
+    assert_eq!(heard.recv_timeout(DEADLINE), Ok(posted));
 }

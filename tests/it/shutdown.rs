@@ -300,3 +300,13 @@ fn dropping_a_server_stops_it() {
     // The handle keeps nothing alive: the port is free.
     Listener::bind(address, Default::default()).unwrap();
 }
+
+#[test]
+fn a_listener_on_every_address_is_woken_too() {
+    for address in ["0.0.0.0:0", "127.0.0.1:0"] {
+        let server = Server::bind(address).unwrap().serve(Probe::default()).unwrap();
+        let begun = Instant::now();
+        server.shutdown();
+        assert!(begun.elapsed() < SMALL, "{address}: {:?}", begun.elapsed());
+    }
+}
