@@ -30,6 +30,8 @@ type On<A> = Box<dyn FnMut(&mut Context<'_>, A) + Send>;
 /// A service that reports what it is told and then does what a test says.
 pub(crate) struct Probe {
     told: Option<Sender<Told>>,
+    /// Where each connection is named once the service knows it.
+    known: Option<Sender<ConnectionId>>,
     pub(crate) on_open: On<ConnectionId>,
     pub(crate) on_message: On<(ConnectionId, Message)>,
     pub(crate) on_idle: On<ConnectionId>,
@@ -44,6 +46,7 @@ impl Default for Probe {
     fn default() -> Probe {
         Probe {
             told: None,
+            known: None,
             on_open: Box::new(|_, _| {}),
             on_message: Box::new(|cx, (from, message)| cx.send(from, message.frame())),
             on_idle: Box::new(|_, _| {}),
@@ -90,6 +93,9 @@ impl Service for Probe {
     fn on_open(&mut self, cx: &mut Context<'_>, id: ConnectionId) {
         self.tell(Told::Open(id));
         (self.on_open)(cx, id);
+        if let Some(known) = &self.known {
+            let _ = known.send(id);
+        }
     }
     fn on_message(&mut self, cx: &mut Context<'_>, from: ConnectionId, message: Message) {
         self.tell(Told::Message(from, message.frame().lossy().into_owned()));
@@ -173,9 +179,12 @@ impl Setup {
     /// Starts the server.
     pub(crate) fn serve(self, mut probe: Probe) -> Running {
         let (told, telling) = unbounded();
+        let (known, knowing) = unbounded();
         probe.told = self.told.then_some(told);
+        probe.known = Some(known);
         let mut running = self.serve_service(probe);
         running.told = Reports::new(telling);
+        running.known = Reports::new(knowing);
         running
     }
 
@@ -195,7 +204,13 @@ impl Setup {
             builder = builder.listen(listener);
         }
         let server = builder.serve(service).unwrap();
-        Running { address: server.local_addr(), server, notes: Reports::new(noted), told: Reports::new(unbounded().1) }
+        Running {
+            address: server.local_addr(),
+            server,
+            notes: Reports::new(noted),
+            told: Reports::new(unbounded().1),
+            known: Reports::new(unbounded().1),
+        }
     }
 }
 
@@ -210,6 +225,7 @@ pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) notes: Reports<Note>,
     pub(crate) told: Reports<Told>,
+    known: Reports<ConnectionId>,
 }
 
 impl Running {
@@ -217,10 +233,16 @@ impl Running {
         Client::connect(self.address)
     }
 
+    /// Waits until the service knows of one connection more. It MUST be a [`Probe`].
+    pub(crate) fn opened(&mut self) -> ConnectionId {
+        let id = self.notes.opened();
+        self.known.wait("the service knows it", |known| (*known == id).then_some(id))
+    }
+
     /// Connects and waits until the service knows of it. There MUST be no policy, so that it does at once.
     pub(crate) fn join(&mut self) -> (Client, ConnectionId) {
         let client = self.connect();
-        (client, self.notes.opened())
+        (client, self.opened())
     }
 
     /// Stops the server and gives how long that took.

@@ -103,7 +103,7 @@ fn a_flood_of_errors_is_answered_one_for_one_or_ends() {
     // Each frame is answered with more bytes than it has; whoever does not read them is closed for it.
     let mut running = Setup::new().quiet().limits(|limits| limits.outbox_bytes_max = 1 << 20).serve(Probe::default());
     let client = Client::with_small_buffer(running.address);
-    let id = running.notes.opened();
+    let id = running.opened();
     let nonsense = b"x\0".repeat(8 << 10);
     let _ = (0..64).try_for_each(|_| (&client.stream).write_all(&nonsense));
     assert_eq!(running.notes.closed(id), CloseReason::TooSlow);

@@ -32,7 +32,7 @@ fn a_stalled_client_that_has_closed_its_half_cannot_delay_a_stop() {
         })
         .serve(generous());
     let mut client = Client::with_small_buffer(running.address);
-    let id = running.notes.opened();
+    let id = running.opened();
     client.send("<more/>");
     client.half_close();
     running.notes.fell_behind(id);
@@ -62,7 +62,7 @@ fn a_seat_is_free_only_when_nothing_waits_for_its_client_any_more() {
         })
         .serve(generous());
     let mut client = Client::with_small_buffer(running.address);
-    let id = running.notes.opened();
+    let id = running.opened();
     client.send("<more/>");
     client.half_close();
     running.notes.fell_behind(id);
@@ -145,7 +145,7 @@ fn limits_beyond_all_time_are_no_limits() {
     let mut client = running.connect();
     client.send("<a/>");
     assert_eq!(client.frame(), "<a/>");
-    let id = running.notes.opened();
+    let id = running.opened();
     let took = running.stop();
     assert!(took < SMALL, "{took:?}");
     assert!(running.notes.all().contains(&Note::Ended(id)));

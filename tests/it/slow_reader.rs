@@ -35,7 +35,7 @@ fn who_falls_behind_and_recovers_misses_nothing() {
     let mut running =
         Setup::new().small_send_buffer().quiet().limits(|limits| limits.outbox_bytes_max = 64 << 20).serve(counter());
     let mut client = Client::with_small_buffer(running.address);
-    let id = running.notes.opened();
+    let id = running.opened();
     let mut next = 0;
     for _ in 0..ROUNDS {
         client.send(&format!("<more n='{FRAMES}'/>"));
@@ -72,7 +72,7 @@ fn bytes_are_whole_wherever_a_send_ends() {
             }),
         );
     let mut client = Client::with_small_buffer(running.address);
-    let id = running.notes.opened();
+    let id = running.opened();
     client.send("<more/>");
     client.half_close();
     running.notes.fell_behind(id);
@@ -102,7 +102,7 @@ fn stalled_readers_delay_nobody_and_are_closed() {
     let stalled: Vec<_> = (0..5)
         .map(|_| {
             let client = Client::with_small_buffer(running.address);
-            (client, running.notes.opened())
+            (client, running.opened())
         })
         .collect();
     let mut readers: Vec<_> = (0..5).map(|_| running.join().0).collect();
@@ -141,7 +141,7 @@ fn what_waits_for_many_is_kept_once() {
         let stalled: Vec<_> = (0..20)
             .map(|_| {
                 let client = Client::with_small_buffer(running.address);
-                (client, running.notes.opened())
+                (client, running.opened())
             })
             .collect();
         let (mut sender, _) = running.join();
@@ -169,7 +169,7 @@ fn a_client_that_closes_its_half_gets_all_that_waits_for_it() {
     let mut running =
         Setup::new().small_send_buffer().quiet().limits(|limits| limits.outbox_bytes_max = 64 << 20).serve(counter());
     let mut client = Client::with_small_buffer(running.address);
-    let id = running.notes.opened();
+    let id = running.opened();
     client.send("<more n='2000'/>");
     client.half_close();
     running.notes.fell_behind(id);
@@ -195,7 +195,7 @@ fn a_client_that_is_closed_while_it_is_behind_gets_all_that_was_sent_before() {
             }),
         );
     let mut client = Client::with_small_buffer(running.address);
-    let id = running.notes.opened();
+    let id = running.opened();
     client.send("<more/>");
     running.notes.fell_behind(id);
     client.send("<quit/>");
@@ -216,7 +216,7 @@ fn a_client_that_goes_away_while_it_is_behind_leaves_nothing() {
             .limits(|limits| limits.outbox_bytes_max = 64 << 20)
             .serve(counter());
         let mut client = Client::with_small_buffer(running.address);
-        let id = running.notes.opened();
+        let id = running.opened();
         client.send("<more n='2000'/>");
         running.notes.fell_behind(id);
         if reset {
@@ -242,7 +242,7 @@ fn a_stop_gives_who_is_behind_the_time_that_is_set() {
         })
         .serve(counter());
     let mut client = Client::with_small_buffer(running.address);
-    let id = running.notes.opened();
+    let id = running.opened();
     client.send("<more n='2000'/>");
     running.notes.fell_behind(id);
     let handle = running.server.handle();

@@ -206,9 +206,9 @@ fn a_policy_request_is_answered_as_everywhere() {
 fn everybody_gets_elements_that_fit_into_the_own_stream() {
     let mut running = setup().serve(Probe::fan_out());
     let mut ann = begun(&running, "<ann>");
-    running.notes.opened();
+    running.opened();
     let mut bob = begun(&running, "<bob xmlns:p='urn:p'>");
-    running.notes.opened();
+    running.opened();
     // For Ann the second would begin her stream anew.
     bob.write(b"<p:a/><ann/><c/>");
     hear(&mut bob, "<p:a xmlns:p='urn:p'/><ann/><c/>");
@@ -231,7 +231,7 @@ fn web_sockets_on_such_a_listener_send_frames_and_meet_the_streams() {
     let setup = crate::websocket_handshake::setup().settings(|settings| settings.framing = Framing::Stream);
     let mut running = setup.serve(Probe::fan_out());
     let mut client = begun(&running, "<r>");
-    running.notes.opened();
+    running.opened();
     let mut browser = Ws::open(running.address);
     browser.send(TEXT, b"<?xml version='1.0'?><a/>");
     hear(&mut client, "<a/>");

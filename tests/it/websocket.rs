@@ -311,11 +311,11 @@ fn websocket_and_tcp_meet_and_who_falls_behind_loses_nothing() {
     let setup = setup().limits(|limits| limits.outbox_bytes_max = 64 << 20).quiet();
     let mut running = setup.serve(Probe::fan_out());
     let mut sender = running.connect();
-    running.notes.opened();
+    running.opened();
     let mut slow = Ws::over(Client::with_small_buffer(running.address), running.address);
-    let slow_id = running.notes.opened();
+    let slow_id = running.opened();
     let mut slow_text = Ws::over(Client::with_small_buffer(running.address), running.address);
-    let text_id = running.notes.opened();
+    let text_id = running.opened();
     slow_text.send(TEXT, b"<hello/>");
     assert_eq!(slow_text.receive(), (TEXT, b"<hello/>".to_vec()));
     for n in 0..FRAMES {
@@ -362,7 +362,7 @@ fn a_websocket_that_stops_reading_is_dropped_and_hurts_nobody() {
     let mut running = setup.serve(Probe::fan_out());
     let (mut sender, _) = running.join();
     let _stalled = Ws::over(Client::with_small_buffer(running.address), running.address);
-    let stalled_id = running.notes.opened();
+    let stalled_id = running.opened();
     let frame = format!("<m>{}</m>", "x".repeat(10_000));
     let begun = Instant::now();
     for _ in 0..2_000 {
