@@ -92,10 +92,11 @@ impl Probe {
 impl Service for Probe {
     fn on_open(&mut self, cx: &mut Context<'_>, id: ConnectionId) {
         self.tell(Told::Open(id));
-        (self.on_open)(cx, id);
+        // Before the test's own part, which may panic; whatever else comes is handled after it.
         if let Some(known) = &self.known {
             let _ = known.send(id);
         }
+        (self.on_open)(cx, id);
     }
     fn on_message(&mut self, cx: &mut Context<'_>, from: ConnectionId, message: Message) {
         self.tell(Told::Message(from, message.frame().lossy().into_owned()));
