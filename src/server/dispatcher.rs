@@ -139,7 +139,7 @@ impl<S: Service> Dispatcher<S> {
             }
             Event::Opened(opened) => self.open(*opened),
             Event::Reply { id, frame, then_close } => {
-                self.engine.send_all([id], &frame);
+                self.engine.send(id, &frame);
                 if let Some(reason) = then_close {
                     self.engine.close(id, reason);
                 }
@@ -278,6 +278,7 @@ impl<S: Service> Dispatcher<S> {
     fn tick(&mut self) {
         let now = self.engine.now.instant;
         self.next_tick = now + TICK;
+        self.engine.relax();
         let mut idle = Vec::new();
         let mut expired = Vec::new();
         if let Some(max) = Limits::bound(self.shared.limits().idle_seconds_max).map(Duration::from_secs) {

@@ -1,23 +1,23 @@
 //! Defines the dispatcher's table of connections, and [`Context`], the application's hand on it.
 //!
-//! What an application sends is appended to one buffer, the batch, encoded once however many receive it; each
-//! receiver's slot notes which ranges of the buffer are its own. Frames in a row become one range, so that most
-//! clients get a batch as one piece. [`Engine::flush`] then offers each touched client its ranges, once.
+//! What an application sends is appended to the batch, encoded once however many receive it; each receiver notes which
+//! pieces of the batch are its own. Frames in a row become one piece, so that most clients get a batch as one.
+//! [`Engine::flush`] then offers each touched client its pieces, once.
 //!
-//! Knows: slots, ranges, outboxes. Must not know: threads, channels, what the application is.
+//! Knows: slots, pieces, outboxes. Must not know: threads, channels, what the application is.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::batch::{BATCH_BYTES_MAX, Batch, Piece, Sending};
 use super::listener::{Frames, ListenerSettings};
 use super::observer::Observer;
-use super::outbox::{Batch, Outbox, Pushed};
+use super::outbox::{Outbox, Pushed};
 use super::service::{CloseReason, ConnectionId, Now, Peer};
-use crate::wire::{Encode, NUL, write_frame};
+use crate::wire::{Encode, NUL};
 
-/// Bytes after which a batch is flushed even in the middle of an application's method.
-const BATCH_BYTES_MAX: usize = 1 << 20;
+/// Pieces for which room is kept when nothing needs it.
+const EARLIER_KEPT: usize = 1_024;
 
 /// Where a connection's bytes go at a flush.
 pub(super) enum Outlet {
@@ -33,16 +33,17 @@ struct Mark {
     /// Who may be sent to in this slot; nobody when the slot is free or its connection is about to be closed.
     /// Compared at each use, because slots are used again and ids are not.
     id: Option<ConnectionId>,
-    /// The range of the batch that was noted last; empty when this client has none yet.
-    last: Range<u32>,
+    /// The piece of the batch that was noted last; empty when this client has none yet.
+    last: Piece,
 }
 
 /// A connection as the dispatcher knows it.
 pub(super) struct Slot {
     /// Who is in this slot.
     pub(super) id: ConnectionId,
-    /// The ranges noted before the one in its mark.
-    earlier: Vec<Range<u32>>,
+    /// Where in [`Engine::earlier`] the piece stands that was noted before the one in its mark, counted from 1; 0 when
+    /// there is none.
+    earlier: u32,
     /// When the application was last told of its silence.
     pub(super) asked: Option<Instant>,
     /// Whether its client's thread has ended.
@@ -63,9 +64,11 @@ pub(super) struct Engine {
     /// How many slots are taken.
     connections: usize,
     /// What has been sent since the last flush.
-    batch: Vec<u8>,
-    /// The slots that have ranges in `batch`.
+    batch: Batch,
+    /// The slots that have pieces of `batch`.
     touched: Vec<u32>,
+    /// The pieces of all slots that have several, each with the place of the one before it: a chain a slot.
+    earlier: Vec<(Piece, u32)>,
     /// Connections to close after the running method, in order.
     closings: Vec<(ConnectionId, CloseReason)>,
     /// Outboxes that need a catch-up writer.
@@ -82,8 +85,9 @@ impl Engine {
             marks: Vec::new(),
             slots: Vec::new(),
             connections: 0,
-            batch: Vec::new(),
+            batch: Batch::default(),
             touched: Vec::new(),
+            earlier: Vec::new(),
             closings: Vec::new(),
             behind: Vec::new(),
             trace,
@@ -107,8 +111,8 @@ impl Engine {
         // The connection that had this slot before kept its seat until its outbox was dropped.
         debug_assert!(self.slots[at].is_none(), "a slot is used again only after it was freed");
         self.connections += 1;
-        self.marks[at] = Mark { id: Some(id), last: 0..0 };
-        let slot = Slot { id, earlier: Vec::new(), asked: None, ended: false, peer, settings, outlet };
+        self.marks[at] = Mark { id: Some(id), last: Piece::default() };
+        let slot = Slot { id, earlier: 0, asked: None, ended: false, peer, settings, outlet };
         self.slots[at] = Some(Box::new(slot));
     }
 
@@ -150,7 +154,7 @@ impl Engine {
         let Some(slot) = self.slot(id) else { return };
         let settings = slot.settings.as_ref().filter(|settings| settings.frames == Frames::Xml);
         if let Some(farewell) = settings.and_then(|settings| reason.farewell_in(settings.framing)) {
-            self.send_all([id], &farewell);
+            self.send(id, &farewell);
         }
         self.marks[id.slot()].id = None;
         self.closings.push((id, reason));
@@ -189,45 +193,63 @@ impl Engine {
         self.batch.len()
     }
 
+    /// Gives up memory that has not been needed for a while.
+    pub(super) fn relax(&mut self) {
+        self.batch.relax();
+        self.earlier.shrink_to(EARLIER_KEPT);
+    }
+
+    /// Notes `frame` for one connection.
+    pub(super) fn send(&mut self, to: ConnectionId, frame: &(impl Encode + ?Sized)) {
+        if self.is_open(to) {
+            self.make_room();
+            let piece = self.batch.push_single(frame);
+            self.note(to, piece);
+        }
+    }
+
     /// Encodes `frame` once and notes it for each of `to`.
     pub(super) fn send_all(
         &mut self,
         to: impl IntoIterator<Item = ConnectionId>,
         frame: &(impl Encode + ?Sized),
     ) -> usize {
-        if self.batch.len() >= BATCH_BYTES_MAX {
-            self.flush();
-        }
-        let start = self.batch.len() as u32;
-        write_frame(frame, &mut self.batch);
-        let end = self.batch.len() as u32;
-        let mut receivers = 0;
-        for id in to {
-            let at = id.slot();
-            let Some(mark) = self.marks.get_mut(at).filter(|mark| mark.id == Some(id)) else { continue };
-            receivers += 1;
-            if mark.last.is_empty() {
-                self.touched.push(at as u32);
-                mark.last = start..end;
-            } else if mark.last.end == start {
-                mark.last.end = end;
-            } else {
-                let before = std::mem::replace(&mut mark.last, start..end);
-                if let Some(slot) = &mut self.slots[at] {
-                    slot.earlier.push(before);
-                }
-            }
-        }
+        self.make_room();
+        let piece = self.batch.push_shared(frame);
+        let receivers = to.into_iter().filter(|id| self.note(*id, piece)).count();
         if receivers == 0 {
-            self.batch.truncate(start as usize);
+            self.batch.take_back(piece);
         }
         receivers
     }
 
-    /// Offers each touched client what was sent to it since the last flush, in one piece and without blocking.
+    fn make_room(&mut self) {
+        if self.batch.len() >= BATCH_BYTES_MAX {
+            self.flush();
+        }
+    }
+
+    /// Notes that a connection is to get a piece of the batch. `false` when it is not there any more.
+    fn note(&mut self, id: ConnectionId, piece: Piece) -> bool {
+        let at = id.slot();
+        let Some(mark) = self.marks.get_mut(at).filter(|mark| mark.id == Some(id)) else { return false };
+        if mark.last.is_empty() {
+            self.touched.push(at as u32);
+            mark.last = piece;
+        } else if !mark.last.extend(piece)
+            && let Some(slot) = &mut self.slots[at]
+        {
+            self.earlier.push((mark.last, slot.earlier));
+            slot.earlier = self.earlier.len() as u32;
+            mark.last = piece;
+        }
+        true
+    }
+
+    /// Offers each touched client what was sent to it since the last flush, in one go and without blocking.
     pub(super) fn flush(&mut self) {
-        let batch = Batch::new(&self.batch);
-        let mut ranges = Vec::new();
+        let sending = Sending::new(&self.batch);
+        let mut pieces = Vec::new();
         let mut too_slow = Vec::new();
         for at in self.touched.drain(..) {
             let at = at as usize;
@@ -236,28 +258,31 @@ impl Engine {
             if last.is_empty() {
                 continue;
             }
-            ranges.clear();
-            ranges.append(&mut slot.earlier);
-            ranges.push(last);
+            pieces.clear();
+            pieces.push(last);
+            while let Some((piece, before)) = slot.earlier.checked_sub(1).map(|at| self.earlier[at as usize]) {
+                pieces.push(piece);
+                slot.earlier = before;
+            }
+            pieces.reverse();
             if let Some(trace) = &self.trace {
-                let frames = ranges.iter().flat_map(|range| batch.bytes(range).split_inclusive(|&byte| byte == NUL));
+                let bytes = pieces.iter().map(|piece| self.batch.bytes(*piece));
+                let frames = bytes.flat_map(|bytes| bytes.split_inclusive(|&byte| byte == NUL));
                 frames.for_each(|frame| trace.frame_out(slot.id, &frame[..frame.len() - 1]));
             }
             match &mut slot.outlet {
-                Outlet::Outbox(outbox) => match outbox.push(&batch, &ranges) {
+                Outlet::Outbox(outbox) => match outbox.push(&sending, &pieces) {
                     Pushed::Done => {}
                     Pushed::FellBehind => self.behind.push((slot.id, Arc::clone(outbox))),
                     Pushed::Overflow => too_slow.push(slot.id),
                 },
                 Outlet::Buffer(buffer) => {
-                    for range in &ranges {
-                        buffer.extend_from_slice(batch.bytes(range));
-                    }
+                    pieces.iter().for_each(|piece| buffer.extend_from_slice(self.batch.bytes(*piece)));
                 }
             }
         }
+        self.earlier.clear();
         self.batch.clear();
-        self.batch.shrink_to(BATCH_BYTES_MAX);
         for id in too_slow {
             self.close(id, CloseReason::TooSlow);
             // Of one that is being closed for another reason it must be known, too, that it did not get all.
@@ -281,7 +306,7 @@ impl<'engine> Context<'engine> {
     /// Sends a frame to a connection. It leaves when the events that are waiting have been handled, together with
     /// whatever else goes to that connection; never blocks. To a connection that is gone: nothing happens.
     pub fn send(&mut self, to: ConnectionId, frame: &(impl Encode + ?Sized)) {
-        self.engine.send_all([to], frame);
+        self.engine.send(to, frame);
     }
 
     /// Sends a frame to each of `to`, encoded once. Gives the number of those that are still there. A connection

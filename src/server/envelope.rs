@@ -32,6 +32,11 @@ impl Envelope {
         matches!(self, Envelope::WebSocketBinary | Envelope::WebSocketText)
     }
 
+    /// Whether frames travel as they are, behind at most one header for all of them.
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self, Envelope::Nul | Envelope::WebSocketBinary)
+    }
+
     /// What a client is told, after its last frame, when the conversation ends for `reason`; empty where the end of the
     /// connection says it.
     pub(super) fn last_words(&self, reason: &CloseReason) -> Vec<u8> {

@@ -53,6 +53,9 @@ mod service;
 // The dispatcher's table of connections, and the application's hand on it.
 mod engine;
 
+// What is sent to all clients between two flushes.
+mod batch;
+
 // How frames are wrapped on their way out.
 mod envelope;
 

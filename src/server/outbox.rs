@@ -11,39 +11,19 @@
 //!
 //! Knows: one client's link, its queue, how its frames are wrapped. Must not know: who decided to send.
 
-use std::cell::{OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::batch::{Piece, Sending};
 use super::envelope::{self, Envelope, Header};
 use super::link::Link;
 use super::service::CloseReason;
-use crate::wire::NUL;
 
 /// How long a catch-up writer waits for more before it ends: a client that fell behind once tends to again.
 const LINGER: Duration = Duration::from_millis(250);
-
-/// What is sent to all clients between two flushes.
-pub(super) struct Batch<'bytes> {
-    bytes: &'bytes [u8],
-    /// The same bytes, for clients that are behind; made when the first of them needs it.
-    shared: OnceCell<Arc<[u8]>>,
-    /// Where the ranges of one client are put together when they are not one piece.
-    gathered: RefCell<Vec<u8>>,
-}
-
-impl<'bytes> Batch<'bytes> {
-    pub(super) fn new(bytes: &'bytes [u8]) -> Batch<'bytes> {
-        Batch { bytes, shared: OnceCell::new(), gathered: RefCell::new(Vec::new()) }
-    }
-
-    pub(super) fn bytes(&self, range: &Range<u32>) -> &'bytes [u8] {
-        &self.bytes[range.start as usize..range.end as usize]
-    }
-}
 
 /// What became of a push.
 #[derive(Debug, PartialEq, Eq)]
@@ -116,35 +96,18 @@ impl Outbox {
         &self.link
     }
 
-    /// Sends the client its ranges of the batch, or queues what the socket does not take now. Never blocks.
+    /// Sends the client its pieces of the batch, or queues what the socket does not take now. Never blocks.
     /// MUST be called by the dispatcher only: it alone decides the order.
-    pub(super) fn push(&self, batch: &Batch<'_>, ranges: &[Range<u32>]) -> Pushed {
+    pub(super) fn push(&self, sending: &Sending<'_>, pieces: &[Piece]) -> Pushed {
         let mut state = self.lock();
         if state.finishing || state.said_close || self.link.is_dead() {
             return Pushed::Done;
         }
         state.used = true;
-        let mut gathered = batch.gathered.borrow_mut();
-        let (bytes, whole) = match (ranges, &state.envelope) {
-            ([range], Envelope::Nul | Envelope::WebSocketBinary) => (batch.bytes(range), Some(range)),
-            (_, envelope) => {
-                gathered.clear();
-                for bytes in ranges.iter().map(|range| batch.bytes(range)) {
-                    match envelope {
-                        Envelope::WebSocketText => envelope::wrap_as_text(bytes, &mut gathered),
-                        Envelope::Stream(root) => envelope::wrap_in_stream(bytes, root, &mut gathered),
-                        _ => gathered.extend_from_slice(bytes),
-                    }
-                }
-                if *envelope == Envelope::Line {
-                    gathered.iter_mut().filter(|byte| **byte == NUL).for_each(|byte| *byte = b'\n');
-                }
-                (gathered.as_slice(), None)
-            }
-        };
+        let bytes = sending.wrapped(pieces, &state.envelope);
         let header = Header::of(&state.envelope, bytes.len());
         let header = header.as_bytes();
-        let sent = if state.behind { 0 } else { self.offer(header, bytes) };
+        let sent = if state.behind { 0 } else { self.offer(header, &bytes) };
         let rest = header.len() + bytes.len() - sent;
         if rest == 0 || self.link.is_dead() {
             return Pushed::Done;
@@ -157,16 +120,9 @@ impl Outbox {
         if sent < header.len() {
             state.queue.push_back(Chunk::of(&header[sent..]));
         }
-        let sent = sent.saturating_sub(header.len());
-        let unsent = bytes.len() - sent;
-        // The whole batch is shared only where that keeps at most twice this client's own bytes alive.
-        state.queue.push_back(match whole {
-            Some(range) if unsent * 2 >= batch.bytes.len() => Chunk {
-                bytes: Arc::clone(batch.shared.get_or_init(|| Arc::from(batch.bytes))),
-                range: range.start as usize + sent..range.end as usize,
-            },
-            _ => Chunk::of(&bytes[sent..]),
-        });
+        let unsent = rest.min(bytes.len());
+        let (bytes, range) = sending.rest(pieces, &bytes, unsent);
+        state.queue.push_back(Chunk { bytes, range });
         self.queued(&mut state, rest)
     }
 
@@ -344,7 +300,9 @@ mod tests {
     use std::io::Read;
     use std::net::{TcpListener, TcpStream};
 
+    use super::super::batch::Batch;
     use super::*;
+    use crate::wire::Frame;
 
     #[test]
     fn nothing_follows_a_message_that_was_cut_off() {
@@ -354,15 +312,15 @@ mod tests {
             client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
             let link = Arc::new(Link::new(listener.accept().unwrap().0));
             let outbox = Outbox::new(Arc::clone(&link), envelope.clone(), 1 << 20, None);
-            let bytes = vec![b'x'; 64 << 20];
-            let whole = 0..bytes.len() as u32;
-            assert_eq!(outbox.push(&Batch::new(&bytes), std::slice::from_ref(&whole)), Pushed::Overflow);
+            let mut batch = Batch::default();
+            let whole = batch.push_shared(&Frame::new("x".repeat(64 << 20)).unwrap());
+            assert_eq!(outbox.push(&Sending::new(&batch), &[whole]), Pushed::Overflow);
             // The application had closed it in the same breath: then that is why it is let go.
             assert_eq!(outbox.finish(&CloseReason::PolicyServed), Pushed::Done);
             drop((outbox, link));
             let mut got = Vec::new();
             client.read_to_end(&mut got).unwrap();
-            let header = Header::of(&envelope, 64 << 20);
+            let header = Header::of(&envelope, (64 << 20) + 1);
             let payload = got.strip_prefix(header.as_bytes()).unwrap();
             assert!(!payload.is_empty() && payload.iter().all(|byte| *byte == b'x'), "{envelope:?}");
         }

@@ -75,10 +75,10 @@ impl Document {
         let root = self.root().range();
         let text = &self.borrow_dependent().input_text()[..root.end];
         let start = start_tag_end(text, root.start);
-        match text[start..].rfind("</") {
-            Some(length) => &text[start..start + length],
-            None => "",
-        }
+        let content = &text.as_bytes()[start..];
+        // The last end tag is the root's: nothing but white space can follow its name.
+        let end = memchr::memrchr_iter(b'<', content).find(|&at| content.get(at + 1) == Some(&b'/'));
+        end.map_or("", |length| &text[start..start + length])
     }
 
     /// The namespace declarations of the root's start tag, as pairs of attribute name (`xmlns`, `xmlns:x`) and

@@ -1,0 +1,276 @@
+//! Defines [`Batch`], what is sent to all clients between two flushes, and [`Piece`], a part of it.
+//!
+//! A frame is encoded once, however many receive it. Frames for many and frames for one lie in buffers of their own:
+//! an answer to one client between two broadcasts would otherwise cut the broadcasts apart for everybody.
+//!
+//! Knows: bytes and where they lie. Must not know: who receives what.
+
+use std::cell::{OnceCell, Ref, RefCell};
+use std::ops::{Deref, Range};
+use std::sync::Arc;
+
+use super::envelope::{self, Envelope};
+use crate::wire::{Encode, NUL, write_frame};
+
+/// Bytes after which a batch is flushed even in the middle of an application's method, and the capacity that its
+/// buffers keep at most.
+pub(super) const BATCH_BYTES_MAX: usize = 1 << 20;
+
+/// The bit that tells positions in the buffer of frames for one from those in the other.
+const SINGLE: u32 = 1 << 31;
+
+/// What is sent between two flushes.
+#[derive(Default)]
+pub(super) struct Batch {
+    /// Frames that were sent to many.
+    shared: Vec<u8>,
+    /// Frames that were sent to one connection each.
+    single: Vec<u8>,
+    /// The most bytes that either buffer has held since [`relax`](Batch::relax) was last called.
+    peak: usize,
+}
+
+/// Where in a batch some frames lie, one after the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Piece {
+    start: u32,
+    end: u32,
+}
+
+impl Batch {
+    /// Bytes in the batch.
+    pub(super) fn len(&self) -> usize {
+        self.shared.len() + self.single.len()
+    }
+
+    /// Appends a frame that goes to many.
+    pub(super) fn push_shared(&mut self, frame: &(impl Encode + ?Sized)) -> Piece {
+        Batch::push(&mut self.shared, frame, 0)
+    }
+
+    /// Appends a frame that goes to one.
+    pub(super) fn push_single(&mut self, frame: &(impl Encode + ?Sized)) -> Piece {
+        Batch::push(&mut self.single, frame, SINGLE)
+    }
+
+    fn push(buffer: &mut Vec<u8>, frame: &(impl Encode + ?Sized), tag: u32) -> Piece {
+        let start = buffer.len() as u32;
+        write_frame(frame, buffer);
+        Piece { start: tag | start, end: tag | buffer.len() as u32 }
+    }
+
+    /// Takes back the frame that was appended last, because nobody receives it.
+    pub(super) fn take_back(&mut self, piece: Piece) {
+        let buffer = if piece.is_shared() { &mut self.shared } else { &mut self.single };
+        buffer.truncate((piece.start & !SINGLE) as usize);
+    }
+
+    /// The bytes of `piece`.
+    pub(super) fn bytes(&self, piece: Piece) -> &[u8] {
+        let buffer = if piece.is_shared() { &self.shared } else { &self.single };
+        &buffer[(piece.start & !SINGLE) as usize..(piece.end & !SINGLE) as usize]
+    }
+
+    /// Empties the batch.
+    pub(super) fn clear(&mut self) {
+        self.peak = self.peak.max(self.shared.len()).max(self.single.len());
+        for buffer in [&mut self.shared, &mut self.single] {
+            buffer.clear();
+            buffer.shrink_to(BATCH_BYTES_MAX);
+        }
+    }
+
+    /// Gives up the capacity that has not been needed since the last call.
+    pub(super) fn relax(&mut self) {
+        let peak = std::mem::take(&mut self.peak);
+        self.shared.shrink_to(peak);
+        self.single.shrink_to(peak);
+    }
+}
+
+impl Piece {
+    /// Whether there is nothing in it.
+    pub(super) fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+
+    fn is_shared(self) -> bool {
+        self.start & SINGLE == 0
+    }
+
+    /// Makes the piece longer by `next`, if that follows it directly.
+    pub(super) fn extend(&mut self, next: Piece) -> bool {
+        let follows = self.end == next.start;
+        if follows {
+            self.end = next.end;
+        }
+        follows
+    }
+}
+
+/// A batch on its way to its receivers.
+pub(super) struct Sending<'batch> {
+    batch: &'batch Batch,
+    /// The frames for many, for clients that are behind; made when the first of them needs it.
+    shared: OnceCell<Arc<[u8]>>,
+    /// What was gathered last: the members of a room, one after the other, get the same.
+    gathered: RefCell<Gathered>,
+}
+
+/// Pieces of a batch, put together.
+#[derive(Default)]
+struct Gathered {
+    /// Which pieces; none where they were wrapped.
+    pieces: Vec<Piece>,
+    bytes: Vec<u8>,
+}
+
+impl<'batch> Sending<'batch> {
+    pub(super) fn new(batch: &'batch Batch) -> Sending<'batch> {
+        Sending { batch, shared: OnceCell::new(), gathered: RefCell::default() }
+    }
+
+    /// The bytes of `pieces` as they travel in `envelope`, without its header.
+    pub(super) fn wrapped(&self, pieces: &[Piece], envelope: &Envelope) -> Wrapped<'_> {
+        let is_plain = envelope.is_plain();
+        if is_plain && let [piece] = pieces {
+            return Wrapped::AsTheyAre(self.batch.bytes(*piece));
+        }
+        if !(is_plain && self.gathered.borrow().pieces == pieces) {
+            self.gathered.borrow_mut().gather(self.batch, pieces, envelope);
+        }
+        Wrapped::Gathered(Ref::map(self.gathered.borrow(), |gathered| gathered.bytes.as_slice()))
+    }
+
+    /// The last `unsent` bytes of `pieces`, for a client that is behind: shared with the others that are, unless that
+    /// would keep more than twice as much alive.
+    pub(super) fn rest(&self, pieces: &[Piece], wrapped: &Wrapped<'_>, unsent: usize) -> (Arc<[u8]>, Range<usize>) {
+        match (pieces, wrapped) {
+            ([piece], Wrapped::AsTheyAre(_)) if piece.is_shared() && unsent * 2 >= self.batch.shared.len() => {
+                let all = self.shared.get_or_init(|| Arc::from(self.batch.shared.as_slice()));
+                let end = piece.end as usize;
+                (Arc::clone(all), end - unsent..end)
+            }
+            _ => (Arc::from(&wrapped[wrapped.len() - unsent..]), 0..unsent),
+        }
+    }
+}
+
+impl Gathered {
+    /// Puts `pieces` together, as they travel in `envelope`.
+    fn gather(&mut self, batch: &Batch, pieces: &[Piece], envelope: &Envelope) {
+        self.pieces.clear();
+        self.bytes.clear();
+        for bytes in pieces.iter().map(|piece| batch.bytes(*piece)) {
+            match envelope {
+                Envelope::WebSocketText => envelope::wrap_as_text(bytes, &mut self.bytes),
+                Envelope::Stream(root) => envelope::wrap_in_stream(bytes, root, &mut self.bytes),
+                _ => self.bytes.extend_from_slice(bytes),
+            }
+        }
+        if *envelope == Envelope::Line {
+            self.bytes.iter_mut().filter(|byte| **byte == NUL).for_each(|byte| *byte = b'\n');
+        }
+        if envelope.is_plain() {
+            self.pieces.extend_from_slice(pieces);
+        }
+    }
+}
+
+/// Bytes that one client is to get.
+pub(super) enum Wrapped<'sending> {
+    /// A part of the batch.
+    AsTheyAre(&'sending [u8]),
+    /// Put together from several, or wrapped one by one.
+    Gathered(Ref<'sending, [u8]>),
+}
+
+impl Deref for Wrapped<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Wrapped::AsTheyAre(bytes) => bytes,
+            Wrapped::Gathered(bytes) => bytes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Frame;
+
+    fn frame(text: &str) -> Frame {
+        Frame::try_from(text).unwrap()
+    }
+
+    #[test]
+    fn an_answer_to_one_does_not_cut_apart_what_all_get() {
+        let mut batch = Batch::default();
+        let mut piece = batch.push_shared(&frame("a"));
+        let answer = batch.push_single(&frame("ok"));
+        assert!(piece.extend(batch.push_shared(&frame("b"))), "for all but one it is one piece");
+        assert_eq!(batch.bytes(piece), b"a\0b\0");
+        assert_eq!(batch.bytes(answer), b"ok\0");
+        assert!(!piece.extend(answer) && !{ answer }.extend(piece));
+        assert_eq!(batch.len(), 7);
+    }
+
+    #[test]
+    fn what_nobody_receives_leaves_no_bytes() {
+        let mut batch = Batch::default();
+        let mut kept = batch.push_shared(&frame("kept"));
+        for unwanted in [batch.push_shared(&frame("shared")), batch.push_single(&frame("single"))] {
+            batch.take_back(unwanted);
+        }
+        assert_eq!(batch.len(), 5);
+        assert!(kept.extend(batch.push_shared(&frame("next"))));
+        assert_eq!(batch.bytes(kept), b"kept\0next\0");
+    }
+
+    #[test]
+    fn pieces_are_gathered_in_their_order_and_as_they_travel() {
+        let mut batch = Batch::default();
+        let pieces = [batch.push_shared(&frame("a")), batch.push_single(&frame("ok")), batch.push_shared(&frame("b"))];
+        let sending = Sending::new(&batch);
+        let wrapped = |pieces: &[Piece], envelope| sending.wrapped(pieces, &envelope).to_vec();
+        assert_eq!(wrapped(&pieces, Envelope::Nul), b"a\0ok\0b\0");
+        assert_eq!(wrapped(&pieces, Envelope::Line), b"a\nok\nb\n");
+        assert_eq!(wrapped(&pieces, Envelope::Nul), b"a\0ok\0b\0", "the same pieces in another envelope are others");
+        assert_eq!(wrapped(&pieces[..2], Envelope::Nul), b"a\0ok\0");
+        assert_eq!(wrapped(&pieces[..1], Envelope::Line), b"a\n");
+        assert_eq!(wrapped(&pieces[1..2], Envelope::WebSocketBinary), b"ok\0");
+    }
+
+    #[test]
+    fn who_is_behind_shares_the_batch_only_where_most_of_it_is_theirs() {
+        let mut batch = Batch::default();
+        let (small, large) = (batch.push_shared(&frame("1234")), batch.push_shared(&frame(&"x".repeat(99))));
+        let answer = batch.push_single(&frame("ok"));
+        let sending = Sending::new(&batch);
+        let rest = |piece, unsent| {
+            let wrapped = sending.wrapped(&[piece], &Envelope::Nul);
+            let (bytes, range) = sending.rest(&[piece], &wrapped, unsent);
+            assert_eq!(bytes[range], wrapped[wrapped.len() - unsent..]);
+            bytes.len()
+        };
+        assert_eq!(rest(large, 100), 105, "the whole batch, shared");
+        assert_eq!(rest(large, 52), 52);
+        assert_eq!(rest(small, 5), 5);
+        assert_eq!(rest(answer, 2), 2);
+    }
+
+    #[test]
+    fn capacity_is_kept_while_it_is_needed() {
+        let mut batch = Batch::default();
+        batch.push_shared(&frame(&"x".repeat(9_999)));
+        batch.clear();
+        batch.relax();
+        assert!(batch.shared.capacity() >= 10_000, "it was needed since the last time");
+        batch.push_shared(&frame("x"));
+        batch.clear();
+        batch.relax();
+        assert!(batch.shared.capacity() < 100, "it was not");
+    }
+}
