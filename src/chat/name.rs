@@ -22,14 +22,14 @@ const CHARACTERS_MAX: usize = 32;
 /// What is compared: equal for names that count as the same. Shared, because tables are keyed by it.
 pub(super) type Key = Arc<str>;
 
-/// The name of a person or a room.
+/// The name of a person or a room, in three forms. Most names look the same in all of them and are kept once.
 pub(super) struct Name {
     /// As typed.
-    pub(super) shown: Box<str>,
+    pub(super) shown: Arc<str>,
     /// As compared.
     pub(super) key: Key,
     /// As typed, ready to stand in an attribute.
-    pub(super) escaped: Box<str>,
+    pub(super) escaped: Arc<str>,
 }
 
 impl Name {
@@ -47,8 +47,10 @@ impl Name {
         if text.chars().nth(CHARACTERS_MAX).is_some() {
             return None;
         }
-        let key = key(text)?;
-        Some(Name { shown: text.into(), key: key.into(), escaped: escape(text).into() })
+        let shown: Arc<str> = text.into();
+        let shared = |form: &str| if *form == *shown { Arc::clone(&shown) } else { form.into() };
+        let (key, escaped) = (shared(&key(text)?), shared(&escape(text)));
+        Some(Name { shown, key, escaped })
     }
 }
 

@@ -45,6 +45,8 @@ impl Chat {
     /// Puts a person into a room that is there, and tells those in it.
     pub(super) fn enter(&mut self, cx: &mut Context<'_>, id: ConnectionId, key: &Key, role: Role) {
         let (Some(user), Some(room)) = (self.users.get_mut(id), self.rooms.get_mut(key)) else { return };
+        // Most people are in one room.
+        user.rooms.reserve_exact(1);
         user.rooms.push(Arc::clone(key));
         room.enter(id, &user.name, role);
         let told = user.variables.bytes() <= INTRODUCTION_BYTES_MAX;

@@ -33,7 +33,7 @@ mod arrival;
 
 /// Bytes of the buffer that a connection begins with: most clients say little. A buffer that was filled by one read
 /// becomes four times as large.
-const BUFFER_BYTES: usize = 256;
+const BUFFER_BYTES: usize = 128;
 
 /// Bytes of the buffer of a connection that always has more to say.
 const BUSY_BUFFER_BYTES: usize = 16 * 1_024;

@@ -14,7 +14,7 @@ use super::service::{CloseReason, ConnectionId, Message, Peer};
 use crate::wire::{CHANNEL_BYTES_MAX, Frame};
 
 /// Events that may wait for the dispatcher; beyond it clients' threads wait.
-pub(super) const EVENTS_MAX: usize = 4_096;
+pub(super) const EVENTS_MAX: usize = 1_024;
 
 /// Bytes that an event counts in the channel beside its text: a document's tree takes room, too.
 const EVENT_BYTES: usize = 128;

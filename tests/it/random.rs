@@ -1,4 +1,4 @@
-//! A hundred clients that do what comes to their mind, on a small service with groups: each gets exactly the frames it
+//! Hundreds of clients that do what comes to their mind, on a small service with groups: each gets exactly the frames it
 //! should, in order and whole, or is closed with a reason.
 //!
 //! The service writes down what it sends to whom; a client's bytes are then compared with that. The seed is printed,
@@ -16,10 +16,10 @@ use xmlsocket::wire::{Element, Frame};
 
 use crate::harness::{Client, DEADLINE, Note, Random, Setup, lock};
 
-const CLIENTS: usize = 100;
+const CLIENTS: usize = 300;
 const GROUPS: usize = 8;
 /// Steps that each client takes.
-const STEPS: usize = 60;
+const STEPS: usize = 40;
 
 /// What the service sent to each connection, by its name, and why it closed it.
 #[derive(Default)]
@@ -54,6 +54,15 @@ impl Groups {
         }
     }
 
+    /// Sends to one connection, which is there.
+    fn answer(&mut self, cx: &mut Context<'_>, to: ConnectionId, frame: &Frame) {
+        cx.send(to, frame);
+        let mut records = lock(&self.records);
+        let sent = &mut records.entry(to).or_default().sent;
+        sent.extend_from_slice(frame.bytes());
+        sent.push(0);
+    }
+
     fn members(&self, group: Option<usize>) -> Vec<ConnectionId> {
         let is_in = |of: &usize| group.is_none_or(|group| *of == group);
         self.group_of.iter().filter(|(_, of)| is_in(of)).map(|(id, _)| *id).collect()
@@ -69,7 +78,7 @@ impl Service for Groups {
     fn on_open(&mut self, cx: &mut Context<'_>, id: ConnectionId) {
         self.group_of.insert(id, 0);
         let welcome = Element::new("welcome").attribute("serial", id.serial()).to_frame();
-        self.send(cx, &[id], &welcome);
+        self.answer(cx, id, &welcome);
     }
 
     fn on_message(&mut self, cx: &mut Context<'_>, from: ConnectionId, message: Message) {
@@ -90,13 +99,15 @@ impl Service for Groups {
             ("flood", _) => {
                 for _ in 0..64 {
                     let frame = self.numbered(1_000);
-                    self.send(cx, &[from], &frame);
+                    self.answer(cx, from, &frame);
                 }
             }
             _ => {
                 let frame = self.numbered(text.len());
                 let group = self.members(self.group_of.get(&from).copied());
                 self.send(cx, &group, &frame);
+                let receipt = self.numbered(0);
+                self.answer(cx, from, &receipt);
             }
         }
     }
