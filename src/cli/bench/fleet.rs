@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use memchr::memmem;
+use rustix::net::sockopt::set_tcp_quickack;
 
 use super::super::exit_code::Failure;
 use super::payload::Mark;
@@ -372,6 +373,10 @@ impl<'a> Fleet<'a> {
             match socket.read(&mut self.buffer[begun..]) {
                 Ok(0) => return self.gone(link, watch),
                 Ok(length) => {
+                    if self.vocabulary.quick_ack {
+                        // A system that cannot acknowledges a little later.
+                        let _ = set_tcp_quickack(&*socket, true);
+                    }
                     self.reads += 1;
                     self.bytes += length as u64;
                     self.take(link, begun + length, watch)?;

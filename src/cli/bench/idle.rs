@@ -43,9 +43,9 @@ pub(super) fn run(plan: &Plan) -> Result<Report, Failure> {
     let before = plan.pid.and_then(resident_kib);
     let watch = Stopwatch::new(plan.pid);
     if apart > 0 {
-        opening::open(&mut fleet, apart, &mut progress, |number| (greet.clone(), number))?;
+        opening::open(&mut fleet, apart, plan.at_once, &mut progress, |number| (greet.clone(), number))?;
     }
-    let taken = opening::open(&mut fleet, plan.connections, &mut progress, |number| {
+    let taken = opening::open(&mut fleet, plan.connections, plan.at_once, &mut progress, |number| {
         (if joins { enter.clone() } else { greet.clone() }, (number - apart) % rooms)
     })?;
     let lap = watch.lap();

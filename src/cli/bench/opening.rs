@@ -9,9 +9,6 @@ use super::fleet::{Fleet, PATIENCE, Patience, Watch};
 use super::progress::Progress;
 use super::script::Script;
 
-/// Connections that are being made at a time. Fewer than any server's backlog.
-pub(super) const AT_ONCE: usize = 100;
-
 /// Counts what is done.
 #[derive(Default)]
 struct Counter {
@@ -29,11 +26,12 @@ impl Watch for Counter {
     }
 }
 
-/// Makes `count` more connections, each through the script and into the room that `place` gives for its number, and
-/// gives how long that took.
+/// Makes `count` more connections, each through the script and into the room that `place` gives for its number, `at_once` of
+/// them at a time, and gives how long that took.
 pub(super) fn open(
     fleet: &mut Fleet<'_>,
     count: usize,
+    at_once: usize,
     progress: &mut Progress,
     place: impl Fn(usize) -> (Script, usize),
 ) -> Result<Duration, Failure> {
@@ -41,7 +39,7 @@ pub(super) fn open(
     let (first, mut counter, mut patience) = (fleet.len(), Counter::default(), Patience::new());
     while counter.ready < count {
         let begun = fleet.len() - first;
-        if begun < count && begun - counter.ready < AT_ONCE {
+        if begun < count && begun - counter.ready < at_once {
             let number = fleet.len();
             let (script, room) = place(number);
             fleet.begin(&script, number, room)?;

@@ -75,9 +75,9 @@ pub(in super::super) struct BenchOptions {
     /// slow: receivers that stop reading
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = count(0..=CONNECTIONS_MAX))]
     stalled: usize,
-    /// churn: connections at a time
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = count(1..=CONNECTIONS_MAX))]
-    pub(super) at_once: usize,
+    /// Connections that are being made at a time [default: 100; churn: that there are at a time: 32]
+    #[arg(long, value_name = "N", value_parser = count(1..=CONNECTIONS_MAX))]
+    at_once: Option<usize>,
     /// Print the result as one JSON object
     #[arg(long)]
     pub(super) json: bool,
@@ -120,6 +120,11 @@ impl BenchOptions {
     /// Senders, as given or as the workload has them.
     pub(super) fn senders(&self) -> usize {
         self.senders.unwrap_or(if self.workload == Workload::Latency { 1 } else { 4 })
+    }
+
+    /// Connections that are being made, or that there are at a time.
+    pub(super) fn at_once(&self) -> usize {
+        self.at_once.unwrap_or(if self.workload == Workload::Churn { 32 } else { 100 })
     }
 
     /// Bytes of a payload.

@@ -55,7 +55,7 @@ pub(super) struct Plan {
     pub(super) stay_out: bool,
     /// Receivers that stop reading.
     pub(super) stalled: usize,
-    /// Connections of `churn` at a time.
+    /// Connections that are being made at a time; `churn`: that there are.
     pub(super) at_once: usize,
 }
 
@@ -106,7 +106,7 @@ impl Plan {
             room_size: options.room_size,
             stay_out: options.stay_out,
             stalled: options.stalled(),
-            at_once: options.at_once,
+            at_once: options.at_once(),
             vocabulary,
         })
     }
@@ -141,7 +141,7 @@ impl Plan {
     pub(super) fn enter(&self, fleet: &mut Fleet<'_>, progress: &mut Progress) -> Result<Range<usize>, Failure> {
         let (enter, greet) = (Script::enter(&self.vocabulary), Script::greet(&self.vocabulary));
         let apart = self.apart();
-        opening::open(fleet, apart + self.receivers, progress, |number| {
+        opening::open(fleet, apart + self.receivers, self.at_once, progress, |number| {
             (if number < apart { greet.clone() } else { enter.clone() }, 0)
         })?;
         self.settle(fleet, progress)?;

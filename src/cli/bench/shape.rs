@@ -107,27 +107,29 @@ impl Shape {
         if !self.varies {
             return self.delivered(rest, 0);
         }
-        match *varying {
+        let step = match *varying {
             Some(known) => match self.delivered(rest, known) {
-                Step::Torn => {
-                    let step = self.delivered(rest, known + 1);
-                    if let Step::Delivered(..) = step {
-                        *varying = Some(known + 1);
-                    }
-                    step
-                }
+                Step::Torn => self.noting(known + 1, rest, varying),
                 step => step,
             },
-            None => {
-                let Some(at) = memmem::find(rest, MARK) else { return self.without_end(rest) };
-                let Some(length) = at.checked_sub(self.middle.len()) else { return Step::Torn };
-                let step = self.delivered(rest, length);
-                if let Step::Delivered(..) = step {
-                    *varying = Some(length);
-                }
-                step
-            }
+            None => match memmem::find(rest, MARK) {
+                Some(at) => self.noting(at.saturating_sub(self.middle.len()), rest, varying),
+                // Lines inside a message are not ends of frames.
+                None if self.delimited(&self.middle) => Step::More,
+                None => Step::Torn,
+            },
+        };
+        // Another frame can begin like a message, but it holds no mark.
+        if step == Step::Torn { self.other(stream) } else { step }
+    }
+
+    /// As [`delivered`](Shape::delivered), and notes the length of the varying part when it is right.
+    fn noting(&self, length: usize, rest: &[u8], varying: &mut Option<usize>) -> Step {
+        let step = self.delivered(rest, length);
+        if let Step::Delivered(..) = step {
+            *varying = Some(length);
         }
+        step
     }
 
     /// The message whose bytes after the head are at the beginning of `rest`, `varying` of them before the middle.
@@ -154,13 +156,9 @@ impl Shape {
         match memmem::find(stream, &self.delimiter) {
             Some(length) if memmem::find(&stream[..length], MARK).is_some() => Step::Torn,
             Some(length) => Step::Other(length),
-            None => self.without_end(stream),
+            None if stream.len() > FRAME_BYTES_MAX => Step::Torn,
+            None => Step::More,
         }
-    }
-
-    /// Bytes whose end has not come.
-    fn without_end(&self, stream: &[u8]) -> Step {
-        if stream.len() > FRAME_BYTES_MAX { Step::Torn } else { Step::More }
     }
 
     /// The frame without its delimiter at the beginning of `stream`, where no messages are expected yet.
@@ -217,16 +215,19 @@ mod tests {
     fn a_message_that_lost_or_gained_a_byte_is_torn() {
         let shape = shape(Preset::Chat);
         let (message, next) = (chat(10, 5), chat(11, 6));
+        let from = memmem::find(&message, MARK).unwrap();
         for at in 0..message.len() {
             let mut varying = Some(message.len() - BYTES - b"<message id=\"\"></message>\0".len());
             let (mut lost, mut gained) = (message.clone(), message.clone());
             lost.remove(at);
             gained.insert(at, b'#');
             let lost = shape.step(&[lost, next.clone()].concat(), &mut varying.clone());
-            assert!(matches!(lost, Step::Torn), "lost byte {at}: {lost:?}");
+            // Without its mark it is taken for another frame, and what follows is found to be a gap.
+            let marked = !(from..from + MARK.len()).contains(&at);
+            assert_eq!(matches!(lost, Step::Torn), marked, "lost byte {at}: {lost:?}");
             // A byte more in the part that varies looks like a digit more there.
             let gained = shape.step(&[gained, next.clone()].concat(), &mut varying);
-            let varies = (12..message.len() - BYTES - b"\"></message>\0".len() + 1).contains(&at);
+            let varies = (13..message.len() - BYTES - b"\"></message>\0".len() + 1).contains(&at);
             assert_eq!(matches!(gained, Step::Torn), !varies, "gained byte {at}: {gained:?}");
         }
     }
@@ -244,6 +245,21 @@ mod tests {
             let step = shape(preset).step(&message, &mut None);
             assert_eq!(step, Step::Delivered(Mark { sender: 0, number: 1 }, message.len()), "{preset:?}");
             assert_eq!(shape(preset).step(b"PING x\r\n", &mut None), Step::Other(6), "{preset:?}");
+        }
+    }
+
+    #[test]
+    fn a_frame_that_begins_like_a_message_is_another_one_when_it_holds_no_mark() {
+        let (shape, mut varying) = (shape(Preset::Irc), None);
+        let mut payload = Vec::new();
+        Payload::new(BYTES).write(Mark { sender: 0, number: 0 }, &mut payload);
+        let join = b":b000002!~b@127.0.0.1 JOIN #bench00000\r\n";
+        let message = [b":b000000!~b@127.0.0.1 PRIVMSG #bench00000 :", &payload[..], b"\r\n"].concat();
+        let stream = [&join[..], &message, join, &message].concat();
+        for at in [0, join.len() + message.len()] {
+            assert_eq!(shape.step(&stream[at..], &mut varying), Step::Other(join.len() - 2));
+            let step = shape.step(&stream[at + join.len()..], &mut varying);
+            assert_eq!(step, Step::Delivered(Mark { sender: 0, number: 0 }, message.len()));
         }
     }
 

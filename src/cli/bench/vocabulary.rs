@@ -56,6 +56,9 @@ pub(super) struct Vocabulary {
     pub(super) echo: bool,
     /// Whether senders are connections of their own, which enter no room and receive no messages.
     pub(super) senders_apart: bool,
+    /// Whether receivers acknowledge at once what they read. Servers that leave it to the system when small packets leave
+    /// (TCP's Nagle) wait for that, up to 40 ms: what would be measured is the wait.
+    pub(super) quick_ack: bool,
 }
 
 impl Vocabulary {
@@ -133,6 +136,7 @@ impl Vocabulary {
                 pong_repeats: true,
                 refused: b"ERROR".to_vec(),
                 echo: false,
+                quick_ack: true,
                 ..Vocabulary::plain()
             },
         }
@@ -177,6 +181,7 @@ impl Vocabulary {
             refused: Vec::new(),
             echo: true,
             senders_apart: false,
+            quick_ack: false,
         }
     }
 }
