@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::super::exit_code::Failure;
 use super::clock::Stopwatch;
-use super::fleet::{Fleet, Patience, Watch};
+use super::fleet::{Fleet, Watch};
+use super::patience::Patience;
 use super::plan::Plan;
 use super::progress::Progress;
 use super::report::Report;

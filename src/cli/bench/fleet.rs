@@ -3,15 +3,16 @@
 //! Knows: connecting, the script that a connection goes through, sending messages, checking what arrives.
 //! Must not know: what is measured.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, ErrorKind, Read};
+use std::net::SocketAddr;
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use memchr::memmem;
 use rustix::net::sockopt::set_tcp_quickack;
 
 use super::super::exit_code::Failure;
+use super::link::Link;
 use super::payload::Mark;
 use super::poll::{Poll, Timer};
 use super::script::Script;
@@ -20,14 +21,8 @@ use super::sockets;
 use super::tape::{Ear, Hearing, Tape};
 use super::vocabulary::Vocabulary;
 
-/// How long a run waits for something that must come.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-
 /// Bytes that are read at once.
 const READ_BYTES: usize = 256 << 10;
-
-/// Bytes that wait for a server that takes no more.
-const WAITING_BYTES_MAX: usize = 64 << 20;
 
 /// What happens to connections, told to whoever measures. What is not asked for costs nothing.
 pub(super) trait Watch {
@@ -89,28 +84,6 @@ pub(super) struct Fleet<'a> {
     pub(super) bytes: u64,
 }
 
-/// One connection.
-struct Link {
-    /// `None` before it is begun and after it is closed.
-    socket: Option<TcpStream>,
-    /// Whether the connection is made.
-    connected: bool,
-    /// Whether it reads.
-    reads: bool,
-    /// Where it stands in its script.
-    line: usize,
-    /// What it goes through before it takes part.
-    script: Script,
-    /// The number that stands for `{i}`.
-    number: usize,
-    /// The number that stands for `{room}`.
-    room: usize,
-    /// What was read and is no whole frame yet.
-    begun: Vec<u8>,
-    /// What the server has not taken yet.
-    waiting: Vec<u8>,
-}
-
 impl<'a> Fleet<'a> {
     /// A fleet without connections, with so many senders; `one_room` says whether all receivers get all messages.
     pub(super) fn new(
@@ -146,17 +119,7 @@ impl<'a> Fleet<'a> {
         let hears_all = self.one_room && (link >= self.sent.len() || hears_itself);
         self.hearings.push(self.tape.hearing(hears_all));
         self.heard.push(0);
-        self.links.push(Link {
-            socket: None,
-            connected: false,
-            reads: true,
-            line: 0,
-            script: script.clone(),
-            number,
-            room,
-            begun: Vec::new(),
-            waiting: Vec::new(),
-        });
+        self.links.push(Link::new(script, number, room));
         if link < self.sent.len() {
             let mut envelope = self.vocabulary.message.around(number, room, self.shape.payload().len());
             envelope.1.extend_from_slice(&self.vocabulary.delimiter);
@@ -168,12 +131,7 @@ impl<'a> Fleet<'a> {
 
     /// Begins a connection again in the place of one that has ended, with another number.
     pub(super) fn begin_again(&mut self, link: usize, number: usize) -> Result<(), Failure> {
-        let place = &mut self.links[link];
-        place.connected = false;
-        place.line = 0;
-        place.number = number;
-        place.begun.clear();
-        place.waiting.clear();
+        self.links[link].again(number);
         self.connect(link)
     }
 
@@ -283,26 +241,10 @@ impl<'a> Fleet<'a> {
 
     /// Sends what a link has to say, as far as the server takes it.
     pub(super) fn flush(&mut self, link: usize) -> Result<(), Failure> {
-        let place = &mut self.links[link];
-        let Some(socket) = &mut place.socket else { return Ok(()) };
-        let mut taken = 0;
-        while taken < place.waiting.len() {
-            match socket.write(&place.waiting[taken..]) {
-                Ok(length) => taken += length,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // What the server said before it closed is still to be read, and says more than this error.
-                Err(_) => {
-                    place.waiting.clear();
-                    return Ok(());
-                }
-            }
+        if self.links[link].flush() {
+            return Ok(());
         }
-        place.waiting.drain(..taken);
-        if place.waiting.len() > WAITING_BYTES_MAX {
-            return Err(Failure::run_time(format!("the server takes nothing more from connection {}", link + 1)));
-        }
-        Ok(())
+        Err(Failure::run_time(format!("the server takes nothing more from connection {}", link + 1)))
     }
 
     /// Waits until something happens, at most for `patience`, and handles it. Gives whether something did.
@@ -487,28 +429,5 @@ impl<W: Watch> Ear for LinkEar<'_, W> {
         } else {
             self.vocabulary.answer_ping(frame, &mut self.answers);
         }
-    }
-}
-
-/// How long a run has waited without anything new.
-pub(super) struct Patience {
-    /// What was last seen.
-    seen: u64,
-    /// Since when.
-    since: Instant,
-}
-
-impl Patience {
-    /// Patience that begins now.
-    pub(super) fn new() -> Patience {
-        Patience { seen: 0, since: Instant::now() }
-    }
-
-    /// Whether `count` has not changed for too long.
-    pub(super) fn is_over(&mut self, count: u64, now: Instant) -> bool {
-        if count != self.seen {
-            *self = Patience { seen: count, since: now };
-        }
-        now.duration_since(self.since) > PATIENCE
     }
 }

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::super::exit_code::Failure;
 use super::clock::{Stopwatch, resident_kib};
-use super::fleet::{Fleet, Nothing, PATIENCE};
+use super::fleet::{Fleet, Nothing};
 use super::opening;
+use super::patience::PATIENCE;
 use super::payload::SENDERS_MAX;
 use super::plan::Plan;
 use super::progress::Progress;

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use super::super::exit_code::Failure;
 use super::clock::Stopwatch;
-use super::fleet::{Fleet, Patience, Watch};
+use super::fleet::{Fleet, Watch};
 use super::histogram::{Histogram, Names};
+use super::patience::Patience;
 use super::payload::Mark;
 use super::plan::Plan;
 use super::progress::Progress;

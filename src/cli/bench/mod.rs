@@ -30,9 +30,13 @@ mod tape;
 mod poll;
 mod sockets;
 
+// One connection.
+mod link;
+
 // All connections.
 mod fleet;
 mod opening;
+mod patience;
 
 // The workloads.
 mod churn;

@@ -5,7 +5,8 @@
 use std::time::{Duration, Instant};
 
 use super::super::exit_code::Failure;
-use super::fleet::{Fleet, PATIENCE, Patience, Watch};
+use super::fleet::{Fleet, Watch};
+use super::patience::{PATIENCE, Patience};
 use super::progress::Progress;
 use super::script::Script;
 

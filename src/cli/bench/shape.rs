@@ -228,7 +228,8 @@ mod tests {
             // A byte more in the part that varies looks like a digit more there.
             let gained = shape.step(&[gained, next.clone()].concat(), &mut varying);
             let varies = (13..message.len() - BYTES - b"\"></message>\0".len() + 1).contains(&at);
-            assert_eq!(matches!(gained, Step::Torn), !varies, "gained byte {at}: {gained:?}");
+            let marked = at != from + 1;
+            assert_eq!(matches!(gained, Step::Torn), !varies && marked, "gained byte {at}: {gained:?}");
         }
     }
 

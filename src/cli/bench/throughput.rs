@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use super::super::exit_code::Failure;
 use super::clock::Stopwatch;
-use super::fleet::{Fleet, Nothing, PATIENCE, Patience, Watch};
+use super::fleet::{Fleet, Nothing, Watch};
+use super::patience::{PATIENCE, Patience};
 use super::plan::Plan;
 use super::progress::Progress;
 use super::report::Report;
