@@ -95,6 +95,8 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
         }
         #[cfg(target_os = "linux")]
         Command::Bench(options) => bench::run(&options),
+        #[cfg(target_os = "linux")]
+        Command::BenchSuite(options) => bench::run_suite(&options),
         Command::CheckConfig(options) => check_config::run(&options),
     }
 }

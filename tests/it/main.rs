@@ -31,6 +31,8 @@ mod shutdown;
 mod conversations;
 
 // The program, from outside.
+#[cfg(all(feature = "cli", target_os = "linux"))]
+mod bench;
 #[cfg(feature = "cli")]
 mod cli_clients;
 #[cfg(feature = "cli")]

@@ -12,6 +12,7 @@ use memchr::memmem;
 use rustix::net::sockopt::set_tcp_quickack;
 
 use super::super::exit_code::Failure;
+use super::super::printable::printable;
 use super::link::Link;
 use super::payload::Mark;
 use super::poll::{Poll, Timer};
@@ -404,7 +405,7 @@ impl<'a> Fleet<'a> {
 }
 
 fn refused(link: usize, frame: &str) -> Failure {
-    Failure::run_time(format!("the server answered connection {}: {}", link + 1, frame.escape_debug()))
+    Failure::run_time(format!("the server answered connection {}: {}", link + 1, printable(frame)))
 }
 
 /// Hears for one link, and hands on.

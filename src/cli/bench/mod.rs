@@ -55,9 +55,15 @@ mod histogram;
 mod progress;
 mod report;
 
+// All of it, of many servers.
+mod suite;
+
 use super::exit_code::{ExitCode, Failure};
-pub(super) use options::{BenchOptions, Workload};
+pub(super) use options::BenchOptions;
+use options::Workload;
 use plan::Plan;
+use report::Report;
+pub(super) use suite::{SuiteOptions, run as run_suite};
 
 /// Runs one workload and prints what it measured.
 pub(super) fn run(options: &BenchOptions) -> Result<ExitCode, Failure> {
@@ -65,16 +71,21 @@ pub(super) fn run(options: &BenchOptions) -> Result<ExitCode, Failure> {
     if options.serve_limit {
         return serve_limit(&plan);
     }
-    let report = match options.workload {
-        Workload::Throughput => throughput::run(&plan)?,
-        Workload::Latency => latency::run(&plan)?,
-        Workload::Idle => idle::run(&plan)?,
-        Workload::Slow => slow::run(&plan)?,
-        Workload::Churn => churn::run(&plan)?,
-    };
+    let report = measure(&plan)?;
     let text = if options.json { report.to_json() } else { report.to_text() };
     super::print(text.trim_end());
     Ok(ExitCode::Ok)
+}
+
+/// Runs one workload.
+fn measure(plan: &Plan) -> Result<Report, Failure> {
+    match plan.workload {
+        Workload::Throughput => throughput::run(plan),
+        Workload::Latency => latency::run(plan),
+        Workload::Idle => idle::run(plan),
+        Workload::Slow => slow::run(plan),
+        Workload::Churn => churn::run(plan),
+    }
 }
 
 /// Is the limit, until the process is ended.

@@ -4,7 +4,9 @@
 
 use std::ops::RangeInclusive;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Command, FromArgMatches, ValueEnum};
+
+use super::super::exit_code::Failure;
 
 use super::payload::{PAYLOAD_BYTES_MIN, SENDERS_MAX};
 use super::vocabulary::Preset;
@@ -46,8 +48,8 @@ pub(in super::super) struct BenchOptions {
     #[arg(long, value_name = "BYTES", value_parser = count(PAYLOAD_BYTES_MIN as u64..=60_000))]
     payload: Option<usize>,
     /// Messages in flight
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
-    pub(super) window: u64,
+    #[arg(long, default_value_t = 64, value_parser = count(1..=1_000_000))]
+    pub(super) window: usize,
     /// Messages a second: of each sender, for servers that limit it; latency: of all together [default there: 50]
     #[arg(long, value_parser = number(0.01..=1e6))]
     rate: Option<f64>,
@@ -117,6 +119,13 @@ pub(in super::super) struct BenchOptions {
 }
 
 impl BenchOptions {
+    /// Reads the words that stand after `bench`.
+    pub(super) fn read(words: &[String]) -> Result<BenchOptions, Failure> {
+        let command = BenchOptions::augment_args(Command::new("bench")).no_binary_name(true);
+        let options = command.try_get_matches_from(words).and_then(|matches| BenchOptions::from_arg_matches(&matches));
+        options.map_err(|error| Failure::usage(error.to_string()))
+    }
+
     /// Senders, as given or as the workload has them.
     pub(super) fn senders(&self) -> usize {
         self.senders.unwrap_or(if self.workload == Workload::Latency { 1 } else { 4 })
@@ -151,23 +160,16 @@ impl BenchOptions {
 /// Reads a whole number within a range.
 fn count(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<usize, String> + Clone {
     move |text| {
-        let count: u64 = text.parse().map_err(|_| "it is no whole number".to_owned())?;
-        if range.contains(&count) {
-            Ok(count as usize)
-        } else {
-            Err(format!("it must be from {} to {}", range.start(), range.end()))
-        }
+        let count = text.parse().ok().filter(|count| range.contains(count));
+        let taken = || format!("it takes a whole number from {} to {}", range.start(), range.end());
+        count.map(|count| count as usize).ok_or_else(taken)
     }
 }
 
 /// Reads a number within a range.
 fn number(range: RangeInclusive<f64>) -> impl Fn(&str) -> Result<f64, String> + Clone {
     move |text| {
-        let number: f64 = text.parse().map_err(|_| "it is no number".to_owned())?;
-        if range.contains(&number) {
-            Ok(number)
-        } else {
-            Err(format!("it must be from {} to {}", range.start(), range.end()))
-        }
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| format!("it takes a number from {} to {}", range.start(), range.end()))
     }
 }

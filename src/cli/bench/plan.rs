@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::super::exit_code::Failure;
 use super::fleet::{Fleet, Nothing};
 use super::opening;
-use super::options::BenchOptions;
+use super::options::{BenchOptions, Workload};
 use super::payload::Payload;
 use super::progress::Progress;
 use super::report::Report;
@@ -25,6 +25,8 @@ const SETTLE: Duration = Duration::from_millis(1_500);
 /// What a run does.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
+    /// What is measured.
+    pub(super) workload: Workload,
     /// The server.
     pub(super) address: SocketAddr,
     /// What is said to it.
@@ -92,11 +94,12 @@ impl Plan {
         }
         let answered = !vocabulary.ready.is_empty() || !vocabulary.joined.is_empty();
         Ok(Plan {
+            workload: options.workload,
             address,
             shape,
             receivers: options.receivers,
             senders,
-            window: options.window,
+            window: options.window as u64,
             rate: options.rate(),
             warm_up: Duration::from_secs_f64(options.warm_up),
             seconds: Duration::from_secs_f64(options.seconds()),

@@ -49,7 +49,6 @@ impl Report {
     }
 
     /// The number called `name`.
-    #[cfg(test)]
     pub(super) fn get(&self, name: &str) -> Option<f64> {
         self.0.iter().find(|figure| figure.name == name).and_then(|figure| match figure.value {
             Value::Number(number, _) => Some(number),
@@ -111,7 +110,9 @@ fn quoted(text: &str) -> String {
     for character in text.chars() {
         match character {
             '"' | '\\' => out.extend(['\\', character]),
-            control if control < ' ' => drop(write!(out, "\\u{:04x}", u32::from(control))),
+            control if control < ' ' => {
+                let _ = write!(out, "\\u{:04x}", u32::from(control));
+            }
             other => out.push(other),
         }
     }

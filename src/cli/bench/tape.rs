@@ -7,6 +7,7 @@
 //!
 //! Knows: bytes and numbers. Must not know: sockets, time.
 
+use super::super::printable::printable;
 use super::payload::Mark;
 use super::shape::{Shape, Step};
 
@@ -120,7 +121,8 @@ impl Tape {
                     done += length;
                 }
                 Step::Torn => {
-                    let near = String::from_utf8_lossy(&rest[..rest.len().min(300)]).escape_debug().to_string();
+                    let near = String::from_utf8_lossy(&rest[..rest.len().min(300)]);
+                    let near = printable(&near).into_owned();
                     return Err(Fault::Torn { expected: hearing.heard, near });
                 }
             }
