@@ -2,7 +2,8 @@
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 
-.PHONY: help run build test test-fast memory check fmt lint features doc smoke fuzz-smoke clean
+.PHONY: help run build test test-fast memory check fmt lint features doc smoke fuzz-smoke bench bench-smoke \
+	bench-peers clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -21,7 +22,7 @@ test-fast: ## cargo's tests
 memory: ## resident memory per connection, measured on the release build
 	$(CARGO) test --release --locked --test it memory -- --nocapture
 
-check: fmt lint features test doc smoke ## all that CI runs
+check: fmt lint features test doc smoke bench-smoke ## all that CI runs
 
 fmt: ## is the code formatted?
 	$(CARGO) fmt --check
@@ -43,6 +44,17 @@ smoke: ## the release program starts with the default configuration and stops in
 
 fuzz-smoke: ## each fuzz target for 30 seconds (needs cargo-fuzz)
 	tests/fuzz/smoke.sh
+
+bench: ## measure our servers and those that are installed beside them, for most of an hour; write docs/BENCHMARKS.md
+	$(CARGO) build --release --locked
+	target/release/xmlsocket bench-suite --page docs/BENCHMARKS.md $(ARGS)
+
+bench-smoke: ## every kind of measurement of our servers, short and small
+	$(CARGO) build --release --locked
+	target/release/xmlsocket bench-suite --smoke --servers limit,relay,chat
+
+bench-peers: ## install the other servers (Debian, as root); none is started as a service
+	tests/bench/install-peers.sh
 
 clean: ## remove what was built
 	$(CARGO) clean

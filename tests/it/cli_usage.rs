@@ -9,13 +9,14 @@ const REWRITE: &str = "XMLSOCKET_REWRITE_HELP";
 
 #[test]
 fn the_help_of_every_command_is_what_docs_keep() {
-    let pages: [(&str, &[&str]); 7] = [
+    let pages: [(&str, &[&str]); 8] = [
         ("xmlsocket", &[]),
         ("serve", &["serve"]),
         ("chat", &["chat"]),
         ("connect", &["connect"]),
         ("policy", &["policy"]),
         ("policy-fetch", &["policy", "fetch"]),
+        ("bench", &["bench"]),
         ("check-config", &["check-config"]),
     ];
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/help");
@@ -217,7 +218,7 @@ fn low_ports_and_what_players_ignore_are_remarked_upon() {
 #[test]
 fn the_manual_names_every_option_and_every_limit() {
     let manual = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/MANUAL.md")).unwrap();
-    for page in ["serve", "chat", "connect", "policy-fetch", "check-config"] {
+    for page in ["serve", "chat", "connect", "policy-fetch", "bench", "check-config"] {
         let help = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/help/{page}.txt"));
         let help = std::fs::read_to_string(help).unwrap();
         let options = help.lines().filter_map(|line| line.trim_start().strip_prefix("--"));

@@ -58,6 +58,8 @@ mod report;
 // All of it, of many servers.
 mod suite;
 
+use std::net::SocketAddr;
+
 use super::exit_code::{ExitCode, Failure};
 pub(super) use options::BenchOptions;
 use options::Workload;
@@ -67,11 +69,10 @@ pub(super) use suite::{SuiteOptions, run as run_suite};
 
 /// Runs one workload and prints what it measured.
 pub(super) fn run(options: &BenchOptions) -> Result<ExitCode, Failure> {
-    let plan = Plan::new(options)?;
     if options.serve_limit {
-        return serve_limit(&plan);
+        return serve_limit(&options.address);
     }
-    let report = measure(&plan)?;
+    let report = measure(&Plan::new(options)?)?;
     let text = if options.json { report.to_json() } else { report.to_text() };
     super::print(text.trim_end());
     Ok(ExitCode::Ok)
@@ -89,11 +90,15 @@ fn measure(plan: &Plan) -> Result<Report, Failure> {
 }
 
 /// Is the limit, until the process is ended.
-fn serve_limit(plan: &Plan) -> Result<ExitCode, Failure> {
+fn serve_limit(address: &str) -> Result<ExitCode, Failure> {
+    let address: SocketAddr =
+        address.parse().ok().filter(|address: &SocketAddr| address.ip().is_loopback()).ok_or_else(|| {
+            Failure::usage("the limit listens on addresses of this machine only, such as 127.0.0.1:0")
+        })?;
     let listening = |address| {
         super::print(&format!("listening on {address} (limit)"));
     };
-    match limit::serve(plan.address, listening) {
+    match limit::serve(address, listening) {
         Ok(()) => Ok(ExitCode::Ok),
         Err(error) => Err(Failure::run_time(format!("the limit ended: {error}"))),
     }

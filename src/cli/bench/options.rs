@@ -32,7 +32,7 @@ pub(in super::super) enum Workload {
 /// The options of `bench`.
 #[derive(Args, Debug)]
 pub(in super::super) struct BenchOptions {
-    /// The server, such as 127.0.0.1:1024
+    /// The server: HOST or HOST:PORT; without a port it is 1024
     #[arg(value_name = "ADDR")]
     pub(super) address: String,
     /// What is measured

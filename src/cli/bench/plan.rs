@@ -6,6 +6,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use super::super::address::Address;
 use super::super::exit_code::Failure;
 use super::fleet::{Fleet, Nothing};
 use super::opening;
@@ -175,12 +176,14 @@ impl Plan {
     }
 }
 
-/// The first address that the text stands for.
+/// The address that the text stands for: of those that a name has, an IPv4 one, on which most listen.
 fn resolve(text: &str) -> Result<SocketAddr, Failure> {
-    let addresses = text
-        .to_socket_addrs()
-        .map_err(|error| Failure::usage(format!("`{text}` is no address such as 127.0.0.1:1024: {error}")))?;
-    addresses.into_iter().next().ok_or_else(|| Failure::usage(format!("`{text}` has no address")))
+    let address = Address::parse(text)?;
+    let found = (address.host.as_str(), address.port).to_socket_addrs();
+    let found = found.map_err(|error| Failure::run_time(format!("{address} cannot be found: {error}")))?;
+    let all: Vec<SocketAddr> = found.collect();
+    let first = all.iter().find(|found| found.is_ipv4()).or(all.first());
+    first.copied().ok_or_else(|| Failure::run_time(format!("{address} has no address")))
 }
 
 /// The vocabulary of the preset, changed as the options say.

@@ -65,80 +65,11 @@ impl Vocabulary {
     /// The vocabulary of a preset.
     pub(super) fn of(preset: Preset) -> Vocabulary {
         match preset {
-            Preset::Chat => Vocabulary {
-                delimiter: vec![0],
-                hello: Template::new("<login nick=\"b{i}\"/>"),
-                ready: b"<welcome ".to_vec(),
-                join: Template::new("<join room=\"bench{room}\"/>"),
-                joined: b"<room ".to_vec(),
-                message: Template::new("<message room=\"bench{room}\">{payload}</message>"),
-                deliver: Template::new("<message id=\"{*}\">{payload}</message>"),
-                leave: Template::new("<leave room=\"bench{room}\"/>"),
-                left: b"<left ".to_vec(),
-                quit: Template::new("<quit/>"),
-                ping: b"<ping".to_vec(),
-                pong: b"<pong/>".to_vec(),
-                refused: b"<error".to_vec(),
-                ..Vocabulary::plain()
-            },
-            Preset::Relay => Vocabulary {
-                message: Template::new("<m>{payload}</m>"),
-                deliver: Template::new("<m>{payload}</m>"),
-                ..Vocabulary::plain()
-            },
-            Preset::Redis => Vocabulary {
-                delimiter: b"\r\n".to_vec(),
-                hello: Template::new("PING"),
-                ready: b"+PONG".to_vec(),
-                join: Template::new("SUBSCRIBE bench{room}"),
-                joined: b":1".to_vec(),
-                message: Template::new(
-                    "*3\\r\\n$7\\r\\nPUBLISH\\r\\n$10\\r\\nbench{room}\\r\\n${bytes}\\r\\n{payload}",
-                ),
-                deliver: Template::new(
-                    "*3\\r\\n$7\\r\\nmessage\\r\\n$10\\r\\nbench{room}\\r\\n${bytes}\\r\\n{payload}",
-                ),
-                leave: Template::new("UNSUBSCRIBE bench{room}"),
-                left: b":0".to_vec(),
-                quit: Template::new("QUIT"),
-                refused: b"-".to_vec(),
-                senders_apart: true,
-                ..Vocabulary::plain()
-            },
-            Preset::Nats => Vocabulary {
-                delimiter: b"\r\n".to_vec(),
-                hello: Template::new("CONNECT {\"verbose\":false}\\r\\nPING"),
-                ready: b"PONG".to_vec(),
-                join: Template::new("SUB bench{room} 1\\r\\nPING"),
-                joined: b"PONG".to_vec(),
-                message: Template::new("PUB bench{room} {bytes}\\r\\n{payload}"),
-                deliver: Template::new("MSG bench{room} 1 {bytes}\\r\\n{payload}"),
-                leave: Template::new("UNSUB 1\\r\\nPING"),
-                left: b"PONG".to_vec(),
-                ping: b"PING".to_vec(),
-                pong: b"PONG".to_vec(),
-                refused: b"-ERR".to_vec(),
-                ..Vocabulary::plain()
-            },
-            Preset::Irc => Vocabulary {
-                delimiter: b"\r\n".to_vec(),
-                hello: Template::new("NICK b{i}\\r\\nUSER bench 0 * :bench"),
-                ready: b" 001 ".to_vec(),
-                join: Template::new("JOIN #bench{room}"),
-                joined: b" 366 ".to_vec(),
-                message: Template::new("PRIVMSG #bench{room} :{payload}"),
-                deliver: Template::new(":b{i}!{*} PRIVMSG #bench{room} :{payload}"),
-                leave: Template::new("PART #bench{room}"),
-                left: b" PART ".to_vec(),
-                quit: Template::new("QUIT"),
-                ping: b"PING".to_vec(),
-                pong: b"PONG".to_vec(),
-                pong_repeats: true,
-                refused: b"ERROR".to_vec(),
-                echo: false,
-                quick_ack: true,
-                ..Vocabulary::plain()
-            },
+            Preset::Chat => Vocabulary::chat(),
+            Preset::Relay => Vocabulary::relay(),
+            Preset::Redis => Vocabulary::redis(),
+            Preset::Nats => Vocabulary::nats(),
+            Preset::Irc => Vocabulary::irc(),
         }
     }
 
@@ -159,6 +90,96 @@ impl Vocabulary {
         }
         out.extend_from_slice(&self.delimiter);
         true
+    }
+
+    /// Log in, join, and answer pings.
+    fn chat() -> Vocabulary {
+        Vocabulary {
+            delimiter: vec![0],
+            hello: Template::new("<login nick=\"b{i}\"/>"),
+            ready: b"<welcome ".to_vec(),
+            join: Template::new("<join room=\"bench{room}\"/>"),
+            joined: b"<room ".to_vec(),
+            message: Template::new("<message room=\"bench{room}\">{payload}</message>"),
+            deliver: Template::new("<message id=\"{*}\">{payload}</message>"),
+            leave: Template::new("<leave room=\"bench{room}\"/>"),
+            left: b"<left ".to_vec(),
+            quit: Template::new("<quit/>"),
+            ping: b"<ping".to_vec(),
+            pong: b"<pong/>".to_vec(),
+            refused: b"<error".to_vec(),
+            ..Vocabulary::plain()
+        }
+    }
+
+    /// Messages that may be read as XML.
+    fn relay() -> Vocabulary {
+        Vocabulary {
+            message: Template::new("<m>{payload}</m>"),
+            deliver: Template::new("<m>{payload}</m>"),
+            ..Vocabulary::plain()
+        }
+    }
+
+    /// The protocol of Redis, version 2.
+    fn redis() -> Vocabulary {
+        Vocabulary {
+            delimiter: b"\r\n".to_vec(),
+            hello: Template::new("PING"),
+            ready: b"+PONG".to_vec(),
+            join: Template::new("SUBSCRIBE bench{room}"),
+            joined: b":1".to_vec(),
+            message: Template::new("*3\\r\\n$7\\r\\nPUBLISH\\r\\n$10\\r\\nbench{room}\\r\\n${bytes}\\r\\n{payload}"),
+            deliver: Template::new("*3\\r\\n$7\\r\\nmessage\\r\\n$10\\r\\nbench{room}\\r\\n${bytes}\\r\\n{payload}"),
+            leave: Template::new("UNSUBSCRIBE bench{room}"),
+            left: b":0".to_vec(),
+            quit: Template::new("QUIT"),
+            refused: b"-".to_vec(),
+            senders_apart: true,
+            ..Vocabulary::plain()
+        }
+    }
+
+    /// Whether a line was understood is asked with a ping.
+    fn nats() -> Vocabulary {
+        Vocabulary {
+            delimiter: b"\r\n".to_vec(),
+            hello: Template::new("CONNECT {\"verbose\":false}\\r\\nPING"),
+            ready: b"PONG".to_vec(),
+            join: Template::new("SUB bench{room} 1\\r\\nPING"),
+            joined: b"PONG".to_vec(),
+            message: Template::new("PUB bench{room} {bytes}\\r\\n{payload}"),
+            deliver: Template::new("MSG bench{room} 1 {bytes}\\r\\n{payload}"),
+            leave: Template::new("UNSUB 1\\r\\nPING"),
+            left: b"PONG".to_vec(),
+            ping: b"PING".to_vec(),
+            pong: b"PONG".to_vec(),
+            refused: b"-ERR".to_vec(),
+            ..Vocabulary::plain()
+        }
+    }
+
+    /// Names are as long as servers allow: nine letters at most.
+    fn irc() -> Vocabulary {
+        Vocabulary {
+            delimiter: b"\r\n".to_vec(),
+            hello: Template::new("NICK b{i}\\r\\nUSER bench 0 * :bench"),
+            ready: b" 001 ".to_vec(),
+            join: Template::new("JOIN #bench{room}"),
+            joined: b" 366 ".to_vec(),
+            message: Template::new("PRIVMSG #bench{room} :{payload}"),
+            deliver: Template::new(":b{i}!{*} PRIVMSG #bench{room} :{payload}"),
+            leave: Template::new("PART #bench{room}"),
+            left: b" PART ".to_vec(),
+            quit: Template::new("QUIT"),
+            ping: b"PING".to_vec(),
+            pong: b"PONG".to_vec(),
+            pong_repeats: true,
+            refused: b"ERROR".to_vec(),
+            echo: false,
+            quick_ack: true,
+            ..Vocabulary::plain()
+        }
     }
 
     /// Nothing said but messages, zero bytes between them, to everybody.

@@ -48,7 +48,7 @@ const ALL: &[Kind] = &[Kind::Limit, Kind::Relay, Kind::Chat, Kind::Redis, Kind::
 const OURS: &[Kind] = &[Kind::Relay, Kind::Chat];
 const WITHOUT_IRC: &[Kind] = &[Kind::Relay, Kind::Chat, Kind::Redis, Kind::Nats];
 const WITH_ROOMS: &[Kind] = &[Kind::Chat, Kind::Redis, Kind::Nats, Kind::Ngircd, Kind::Inspircd];
-const UNPINNED: &[Kind] = &[Kind::Limit, Kind::Relay, Kind::Chat, Kind::Redis, Kind::Nats];
+const FIVE: &[Kind] = &[Kind::Limit, Kind::Relay, Kind::Chat, Kind::Redis, Kind::Nats];
 
 /// All measures; with `smoke`, one of each kind, as small as possible.
 pub(super) fn all(smoke: bool) -> Vec<Measure> {
@@ -63,7 +63,7 @@ pub(super) fn all(smoke: bool) -> Vec<Measure> {
     };
     let throughput = |name, words, small| off(name, Part::Throughput, ALL, words, small);
     let idle = |name, servers, words, small| off(name, Part::Idle, servers, words, small);
-    let unpinned = |name, words| Measure { pinned: false, ..off(name, Part::Unpinned, UNPINNED, words, None) };
+    let unpinned = |name, words| Measure { pinned: false, ..off(name, Part::Unpinned, FIVE, words, None) };
     let defaults =
         |name, words, small| Measure { limits: Limits::Default, ..off(name, Part::Defaults, OURS, words, small) };
     let mut measures = vec![
@@ -91,7 +91,8 @@ pub(super) fn all(smoke: bool) -> Vec<Measure> {
         idle("rooms-1000", WITH_ROOMS, "idle --connections 1000", Some("idle --connections 20 --room-size 5")),
         idle("rooms-10000", WITH_ROOMS, "idle --connections 10000", None),
         idle("all-1000", ALL, "idle --connections 1000 --room-size 0", None),
-        idle("all-10000", ALL, "idle --connections 10000 --room-size 0", None),
+        // Where all are told of everybody who enters, ten thousand people take minutes to enter one room.
+        idle("all-10000", FIVE, "idle --connections 10000 --room-size 0", None),
         off("slow", Part::Slow, WITHOUT_IRC, "slow --stalled 5 --seconds 12", Some("slow --receivers 10 --stalled 2")),
         off("churn", Part::Churn, WITH_ROOMS, "churn", Some("churn")),
     ];

@@ -75,14 +75,11 @@ fn circumstances(results: &Results, kinds: &[Kind], processors: &Processors) -> 
     };
     let memory = field(&file("/proc/meminfo"), "MemTotal");
     let gib = memory.split(' ').next().and_then(|kib| kib.parse::<f64>().ok()).unwrap_or(0.0) / f64::from(1 << 20);
-    let others: Vec<String> = kinds
-        .iter()
-        .filter(|kind| !kind.is_ours())
-        .map(|kind| format!("{} ({})", kind.name(), kind.version()))
-        .collect();
+    let others: Vec<String> =
+        kinds.iter().filter(|kind| !kind.is_ours()).map(|kind| format!("{} {}", kind.name(), kind.version())).collect();
     format!(
         "Measured on {}: {} processors ({}), {gib:.0} GiB of memory, Linux {}, TCP congestion control {}. Medians of {} \
-         interleaved runs.\nBeside: {}.",
+         runs, servers in turn.\nBeside: {}.",
         command("date", &["-u", "+%F"]),
         processors.count(),
         field(&file("/proc/cpuinfo"), "model name"),

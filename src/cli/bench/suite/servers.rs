@@ -114,11 +114,12 @@ impl Kind {
         self.path().is_some()
     }
 
-    /// What it says about its version, in one line.
+    /// Its version, as it says itself.
     pub(super) fn version(self) -> String {
         let output = self.path().and_then(|path| Command::new(path).arg("--version").output().ok());
         let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-        text.lines().next().unwrap_or_default().trim().to_owned()
+        let numbers = text.split(|character: char| !character.is_ascii_digit() && character != '.');
+        numbers.map(|word| word.trim_matches('.')).find(|word| word.contains('.')).unwrap_or("?").to_owned()
     }
 
     /// The command that starts it on `port`; `folder` holds its configuration.

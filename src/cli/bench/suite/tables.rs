@@ -96,8 +96,11 @@ pub(super) const TABLES: &[Table] = &[
     Table {
         title: "Deliveries, with the default limits",
         note: "What `frames_per_second_max` = 50 admits: each sender sends 50 messages a second to 100 receivers.",
-        unit: "million deliveries a second",
-        columns: &[deliveries("4 senders", "defaults-4"), deliveries("100", "defaults-100")],
+        unit: "thousand deliveries a second",
+        columns: &[
+            column("4 senders", "defaults-4", "deliveries_per_second", 1e3, 1),
+            column("100", "defaults-100", "deliveries_per_second", 1e3, 1),
+        ],
         goals: &[],
         ratios: false,
     },
@@ -130,7 +133,8 @@ pub(super) const TABLES: &[Table] = &[
     },
     Table {
         title: "Idle connections: one message to all",
-        note: "How long one message takes to reach every connection, in one room of all; and one in each room of 100.",
+        note: "How long one message takes to reach every connection, in one room of all; and one in each room of 100 (from the \
+               first of these messages to the last receiver of any).",
         unit: "milliseconds",
         columns: &[
             column("1000", "all-1000", "broadcast_ms", 1.0, 2),
@@ -159,7 +163,7 @@ pub(super) const TABLES: &[Table] = &[
         title: "Receivers that stop reading",
         note: "5 of 100 receivers stop reading for 12 seconds, 400-byte payloads: what the other 95 get before and after, how \
                much memory the server takes for it, and when it has closed those five.",
-        unit: "",
+        unit: "server",
         columns: &[
             column("before, million/s", "slow", "before_per_second", 1e6, 2),
             column("after", "slow", "after_per_second", 1e6, 2),
