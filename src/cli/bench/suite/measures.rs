@@ -121,6 +121,8 @@ impl Measure {
     fn exceptions(&self, kind: Kind) -> &'static [&'static str] {
         let connects = self.part == Part::Idle;
         match kind {
+            // It knows connections as soon as it has accepted them.
+            Kind::Limit => &["--settle", "0.2"],
             // Its backlog holds so few connections that others would wait for seconds to be tried again.
             Kind::Ngircd if connects => &["--at-once", "8"],
             // It lets people in once a second, however many there are.
