@@ -2,7 +2,8 @@
 //!
 //! Knows: messages as frames, their numbers, three bounds. Must not know: who reads, who may.
 
-use std::collections::{HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::wire::Limits;
@@ -86,15 +87,10 @@ pub struct InMemory {
     rings: HashMap<Arc<str>, Ring>,
     /// The bytes in all rings.
     bytes: usize,
-    /// The messages in all rings.
-    messages: usize,
-    /// Every message in the order of coming, and its room. Those that left their ring early are still here for a while.
-    order: VecDeque<(u64, Arc<str>)>,
 }
 
 /// The last messages of a room.
 struct Ring {
-    room: Arc<str>,
     records: VecDeque<Record>,
     bytes: usize,
     /// Messages up to this number may have been here and are not.
@@ -105,15 +101,8 @@ impl InMemory {
     /// An empty history with the bounds of `limits`.
     #[must_use]
     pub fn new(limits: &Limits) -> InMemory {
-        let mut history = InMemory {
-            messages_max: 0,
-            bytes_max: 0,
-            total_bytes_max: 0,
-            rings: HashMap::new(),
-            bytes: 0,
-            messages: 0,
-            order: VecDeque::new(),
-        };
+        let mut history =
+            InMemory { messages_max: 0, bytes_max: 0, total_bytes_max: 0, rings: HashMap::new(), bytes: 0 };
         history.set_limits(limits);
         history
     }
@@ -124,21 +113,21 @@ impl InMemory {
         self.bytes
     }
 
-    /// Drops the messages that came first, of whatever room, until all fit.
+    /// Drops the messages that came first, of whatever room, until all fit. It makes room for some more at once: who
+    /// comes next is found by looking at all rooms.
     fn evict(&mut self) {
-        while self.bytes > self.total_bytes_max
-            && let Some((id, room)) = self.order.pop_front()
+        let goal = self.total_bytes_max - self.total_bytes_max / 64;
+        let fronts =
+            self.rings.iter().filter_map(|(room, ring)| Some(Reverse((ring.records.front()?.id, Arc::clone(room)))));
+        let mut oldest: BinaryHeap<_> = fronts.collect();
+        while self.bytes > goal
+            && let Some(Reverse((_, room))) = oldest.pop()
+            && let Some(ring) = self.rings.get_mut(&room)
         {
-            if let Some(ring) = self.rings.get_mut(&room)
-                && ring.records.front().is_some_and(|front| front.id == id)
-            {
-                self.bytes -= ring.drop_oldest();
-                self.messages -= 1;
+            self.bytes -= ring.drop_oldest();
+            if let Some(front) = ring.records.front() {
+                oldest.push(Reverse((front.id, room)));
             }
-        }
-        if self.order.len() > 2 * self.messages + 64 {
-            let rings = &self.rings;
-            self.order.retain(|(id, room)| rings.get(room).is_some_and(|ring| ring.holds(*id)));
         }
     }
 }
@@ -146,22 +135,18 @@ impl InMemory {
 impl History for InMemory {
     fn begin(&mut self, room: &str, last_id: u64) {
         self.forget(room);
-        let room: Arc<str> = room.into();
-        let ring = Ring { room: Arc::clone(&room), records: VecDeque::new(), bytes: 0, lost_up_to: last_id };
-        self.rings.insert(room, ring);
+        self.rings.insert(room.into(), Ring { records: VecDeque::new(), bytes: 0, lost_up_to: last_id });
     }
 
     fn append(&mut self, room: &str, record: Record) {
         let Some(ring) = self.rings.get_mut(room) else { return };
-        self.order.push_back((record.id, Arc::clone(&ring.room)));
         self.bytes += record.frame.len();
-        self.messages += 1;
         ring.bytes += record.frame.len();
         ring.records.push_back(record);
-        let (bytes, messages) = ring.shrink(self.messages_max, self.bytes_max);
-        self.bytes -= bytes;
-        self.messages -= messages;
-        self.evict();
+        self.bytes -= ring.shrink(self.messages_max, self.bytes_max);
+        if self.bytes > self.total_bytes_max {
+            self.evict();
+        }
     }
 
     fn page(&self, room: &str, query: &Query) -> Page {
@@ -186,7 +171,6 @@ impl History for InMemory {
     fn forget(&mut self, room: &str) {
         if let Some(ring) = self.rings.remove(room) {
             self.bytes -= ring.bytes;
-            self.messages -= ring.records.len();
         }
     }
 
@@ -196,23 +180,22 @@ impl History for InMemory {
         self.bytes_max = bound(limits.history_bytes_max);
         self.total_bytes_max = bound(limits.history_total_bytes_max);
         for ring in self.rings.values_mut() {
-            let (bytes, messages) = ring.shrink(self.messages_max, self.bytes_max);
-            self.bytes -= bytes;
-            self.messages -= messages;
+            self.bytes -= ring.shrink(self.messages_max, self.bytes_max);
         }
-        self.evict();
+        if self.bytes > self.total_bytes_max {
+            self.evict();
+        }
     }
 }
 
 impl Ring {
-    /// Drops the oldest messages until the bounds hold; gives the bytes and the messages that were dropped.
-    fn shrink(&mut self, messages_max: usize, bytes_max: usize) -> (usize, usize) {
-        let (mut bytes, mut messages) = (0, 0);
+    /// Drops the oldest messages until the bounds hold; gives the bytes that were dropped.
+    fn shrink(&mut self, messages_max: usize, bytes_max: usize) -> usize {
+        let mut bytes = 0;
         while self.records.len() > messages_max || self.bytes > bytes_max {
             bytes += self.drop_oldest();
-            messages += 1;
         }
-        (bytes, messages)
+        bytes
     }
 
     /// Drops the oldest message and gives its bytes.
@@ -221,11 +204,6 @@ impl Ring {
         self.lost_up_to = oldest.id;
         self.bytes -= oldest.frame.len();
         oldest.frame.len()
-    }
-
-    /// Whether the message is still here, if it ever was.
-    fn holds(&self, id: u64) -> bool {
-        self.records.front().is_some_and(|front| front.id <= id)
     }
 }
 
@@ -249,11 +227,11 @@ mod tests {
         limits.history_messages_max = 6;
         history.set_limits(&limits);
         assert_eq!((kept(&history), history.bytes()), ([6, 6], 120));
-        limits.history_total_bytes_max = 80;
+        limits.history_total_bytes_max = 81;
         history.set_limits(&limits);
         assert_eq!((kept(&history), history.bytes()), ([2, 6], 80));
         limits.history_bytes_max = 30;
         history.set_limits(&limits);
-        assert_eq!((kept(&history), history.bytes(), history.messages), ([2, 3], 50, 5));
+        assert_eq!((kept(&history), history.bytes()), ([2, 3], 50));
     }
 }

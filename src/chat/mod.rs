@@ -55,6 +55,10 @@ mod error;
 // Every element that the chat says.
 mod vocabulary;
 
+// Random walks through all of it.
+#[cfg(test)]
+mod walk;
+
 use std::any::Any;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

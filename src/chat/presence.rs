@@ -23,8 +23,16 @@ pub(super) fn seat<'a>(
     id: ConnectionId,
     room: &str,
 ) -> Result<(&'a User, &'a Room), Refusal> {
-    let room = name::key(room).and_then(|key| rooms.get(&key)).ok_or(Code::NoSuchRoom)?;
     let user = users.get(id).ok_or(Code::NotLoggedIn)?;
+    let as_shown =
+        |text: &str| user.rooms.iter().filter_map(|key| rooms.get(key)).find(|room| *room.name.shown == *text);
+    // Comparing names beyond ASCII is slow, and rarely is a room named otherwise than it is shown.
+    if !room.is_ascii()
+        && let Some(room) = as_shown(room)
+    {
+        return Ok((user, room));
+    }
+    let room = name::key(room).and_then(|key| rooms.get(&key)).ok_or(Code::NoSuchRoom)?;
     if user.rooms.contains(&room.name.key) { Ok((user, room)) } else { Err(Code::NotInRoom.into()) }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Knows: members. Must not know: what is said in it (that is history), what people see of it (vocabulary).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -155,6 +155,8 @@ impl Room {
 #[derive(Default)]
 pub(super) struct Rooms {
     by_key: HashMap<Key, Room>,
+    /// The keys of `by_key`: messages look rooms up, lists go through them in order.
+    order: BTreeSet<Key>,
 }
 
 impl Rooms {
@@ -171,18 +173,18 @@ impl Rooms {
     }
 
     pub(super) fn insert(&mut self, room: Room) {
+        self.order.insert(Arc::clone(&room.name.key));
         self.by_key.insert(Arc::clone(&room.name.key), room);
     }
 
     /// All rooms in the order of their names, those after the one that is compared by `after`.
-    pub(super) fn sorted(&self, after: Option<&str>) -> Vec<&Room> {
-        let mut rooms: Vec<&Room> =
-            self.by_key.values().filter(|room| after.is_none_or(|after| &*room.name.key > after)).collect();
-        rooms.sort_unstable_by(|a, b| a.name.key.cmp(&b.name.key));
-        rooms
+    pub(super) fn sorted(&self, after: Option<&str>) -> impl Iterator<Item = &Room> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.order.range::<str, _>((start, Bound::Unbounded)).filter_map(|key| self.by_key.get(key))
     }
 
     pub(super) fn remove(&mut self, key: &str) {
+        self.order.remove(key);
         self.by_key.remove(key);
     }
 
@@ -195,7 +197,12 @@ impl Rooms {
     /// Takes out the rooms that have been empty for too long, and gives their names.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<Key> {
         let over = |since: Instant| now.saturating_duration_since(since) >= EMPTY_KEPT;
-        self.by_key.extract_if(|_, room| room.empty_since.is_some_and(over)).map(|(key, _)| key).collect()
+        let is_over = |room: &Room| room.empty_since.is_some_and(over);
+        let gone: Vec<Key> = self.by_key.extract_if(|_, room| is_over(room)).map(|(key, _)| key).collect();
+        for key in &gone {
+            self.order.remove(key);
+        }
+        gone
     }
 
     /// Drops whatever still points to a connection, after a handler panicked half way.

@@ -229,22 +229,23 @@ pub(super) fn users(room: &Room, people: &People, more: bool, id: Option<&str>) 
     frame
 }
 
-/// One room of the list of rooms. What is said in a room with a password is not told to who is outside.
-pub(super) fn room_entry(room: &Room, inside: bool) -> String {
-    let mut entry = String::from("<room");
+/// Appends one room to the entries of the list of rooms. What a room with a password is about is not told to who is
+/// outside.
+pub(super) fn push_room(entries: &mut String, room: &Room, inside: bool) {
     let locked = room.password.is_some();
-    let topic = if locked && !inside { String::new() } else { escape(&room.topic) };
-    push_attribute(&mut entry, "name", &room.name.escaped);
-    let _ = write!(entry, " users=\"{}\"", room.members().len());
-    push_attribute(&mut entry, "topic", &topic);
-    push_flag(&mut entry, "locked", locked);
-    entry.push_str("/>");
-    entry
+    entries.push_str("<room");
+    push_attribute(entries, "name", &room.name.escaped);
+    let _ = write!(entries, " users=\"{}\"", room.members().len());
+    let topic = if room.topic.is_empty() || locked && !inside { String::new() } else { escape(&room.topic) };
+    push_attribute(entries, "topic", &topic);
+    push_flag(entries, "locked", locked);
+    entries.push_str("/>");
 }
 
 /// The list of rooms, from their entries.
 pub(super) fn rooms(entries: &str, more: bool, id: Option<&str>) -> String {
-    let mut frame = String::from("<rooms");
+    let mut frame = String::with_capacity(entries.len() + 64);
+    frame.push_str("<rooms");
     push_flag(&mut frame, "more", more);
     push_re(&mut frame, id);
     close_element(&mut frame, "rooms", entries);

@@ -60,8 +60,11 @@ fn wait(
             recv(deadline) -> _ => return Ok(()),
             recv(if ended { never() } else { input.clone() }) -> result => match result.unwrap_or(Ok(())) {
                 Ok(()) => ended = true,
-                // The server may have closed while a line was sent: what it said before is worth more than the error.
-                Err(error) => return close.recv_timeout(quiet).ok().filter(Result::is_ok).unwrap_or(Err(error)),
+                // The server has closed before all was sent. What it said before that is still shown.
+                Err(error) => {
+                    let _ = close.recv_timeout(quiet);
+                    return Err(error);
+                }
             },
         }
     }

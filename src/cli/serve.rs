@@ -227,10 +227,11 @@ fn reload(options: &ServeOptions, grants: &SharedGrants, handle: &Handle, before
     let config = load(options)?;
     let (new_grants, remarks) = Grants::new(&config)?;
     remarks.iter().for_each(|remark| log::warn!("{remark}"));
-    grants.replace(new_grants);
-    handle.set_limits(config.limits.clone());
-    // The server's limits and those of its application are read by different threads.
+    // First what can be refused, so that either all changes or nothing. The server's limits and those of its
+    // application are read by different threads.
     handle.post(config.limits.clone()).map_err(|error| Failure::run_time(error.to_string()))?;
+    handle.set_limits(config.limits.clone());
+    grants.replace(new_grants);
     let fixed =
         |config: &Config| (config.listeners.clone(), config.policy_listen.clone(), config.name.clone(), config.trace);
     if fixed(&config) != fixed(before) {

@@ -455,7 +455,8 @@ fn grow(reader: &mut FrameReader<BufReader<Intake>>) {
 fn read_failed(error: FrameError, partial: &[u8], nodes_max: u32) -> Box<CloseReason> {
     Box::new(match error {
         FrameError::TooLong { frame_bytes_max } => CloseReason::FrameTooLong { frame_bytes_max },
-        FrameError::Io(error) if error.kind() == ErrorKind::TimedOut => {
+        // The system says `TimedOut`, too, when the network is gone; that has an error number.
+        FrameError::Io(error) if error.kind() == ErrorKind::TimedOut && error.raw_os_error().is_none() => {
             let complete = partial.ends_with(b"\n")
                 && Frame::new(partial).is_ok_and(|frame| Document::parse(frame, nodes_max).is_ok());
             CloseReason::FrameTimeout { zero_byte_missing: complete }
@@ -480,5 +481,25 @@ fn linger(link: &Link) {
             Err(_) => return,
             Ok(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_network_that_is_gone_is_not_a_frame_that_was_not_ended() {
+        let because = |error: io::Error, partial: &[u8]| *read_failed(FrameError::Io(error), partial, 100);
+        let deadline = || io::Error::from(ErrorKind::TimedOut);
+        let lost = || io::Error::from(rustix::io::Errno::TIMEDOUT);
+        assert_eq!(lost().kind(), ErrorKind::TimedOut);
+        assert!(matches!(because(lost(), b"<a/>\n"), CloseReason::Lost(_)));
+        assert_eq!(because(deadline(), b"<a/>\n"), CloseReason::FrameTimeout { zero_byte_missing: true });
+        assert_eq!(because(deadline(), b"<a/>"), CloseReason::FrameTimeout { zero_byte_missing: false });
+        assert_eq!(because(deadline(), b"<a>\n"), CloseReason::FrameTimeout { zero_byte_missing: false });
+        assert_eq!(because(deadline(), b""), CloseReason::FrameTimeout { zero_byte_missing: false });
     }
 }

@@ -18,7 +18,7 @@ use log::{debug, error, info, warn};
 use super::STACK_BYTES;
 use super::connection::LINGER;
 use super::engine::{Context, Engine, Outlet};
-use super::event::{Event, Opened};
+use super::event::{EVENTS_MAX, Event, Opened};
 use super::outbox::Outbox;
 use super::seats::ThreadPermit;
 use super::service::{CloseReason, ConnectionId, Now, Service};
@@ -52,13 +52,24 @@ pub(super) struct Dispatcher<S> {
     engine: Engine,
     inbox: Receiver<Event>,
     shared: Arc<Shared>,
-    limits: Arc<Limits>,
     next_tick: Instant,
     /// Connections that the application has forgotten and whose sockets are still needed: they get their last bytes,
     /// or have yet to close.
     parting: HashMap<ConnectionId, Parting>,
     /// When the application panicked outside any connection.
     panics: Vec<Instant>,
+}
+
+/// Stops the rest of the server when the dispatcher ends, should it end by a panic that is not the application's: who
+/// waits for a dispatcher that is no more would wait for ever.
+struct StopAtEnd(Arc<Shared>);
+
+impl Drop for StopAtEnd {
+    fn drop(&mut self) {
+        self.0.begin_stop();
+        self.0.budget.close();
+        self.0.seats.close();
+    }
 }
 
 /// A connection on its way out.
@@ -76,7 +87,6 @@ impl<S: Service> Dispatcher<S> {
             service,
             engine: Engine::new(now, trace),
             inbox,
-            limits: shared.limits(),
             shared,
             next_tick: now.instant + TICK,
             parting: HashMap::new(),
@@ -87,6 +97,7 @@ impl<S: Service> Dispatcher<S> {
     /// Handles events until the server stops. Catch-up writers are threads of the scope.
     pub(super) fn run(mut self) -> Ended {
         thread::scope(|scope| {
+            let _stop = StopAtEnd(Arc::clone(&self.shared));
             while !self.shared.is_stopping() {
                 match self.inbox.recv_deadline(self.next_tick) {
                     Ok(event) => self.handle_batch(event),
@@ -138,7 +149,6 @@ impl<S: Service> Dispatcher<S> {
             }
             Event::Closed { id, reason, ended } => self.closed(id, *reason, ended),
             Event::External(event) => self.guard(None, |service, cx| service.on_external(cx, event)),
-            Event::Limits(limits) => self.limits = limits,
             Event::Stop => {}
         }
         0
@@ -266,7 +276,7 @@ impl<S: Service> Dispatcher<S> {
         self.next_tick = now + TICK;
         let mut idle = Vec::new();
         let mut expired = Vec::new();
-        if let Some(max) = Limits::bound(self.limits.idle_seconds_max).map(Duration::from_secs) {
+        if let Some(max) = Limits::bound(self.shared.limits().idle_seconds_max).map(Duration::from_secs) {
             for slot in self.engine.slots() {
                 let Outlet::Outbox(outbox) = &slot.outlet else { continue };
                 if !slot.settings.as_ref().is_some_and(|settings| settings.idle) {
@@ -327,8 +337,12 @@ impl<S: Service> Dispatcher<S> {
         }
     }
 
-    /// Stops: farewell, last bytes until a deadline, then every link is shut down, which frees every thread.
+    /// Stops: what waits is handled, farewell, last bytes until a deadline, then every link is shut down, which frees
+    /// every thread.
     fn stop<'scope>(&mut self, scope: &'scope Scope<'scope, '_>) {
+        let begun = Instant::now();
+        let patience = Limits::bound(self.shared.limits().shutdown_seconds_max).map(Duration::from_secs);
+        self.handle_waiting(|| patience.is_some_and(|patience| begun.elapsed() >= patience / 2));
         self.engine.now = read_clock();
         self.guard(None, |service, cx| service.on_shutdown(cx));
         self.settle(scope);
@@ -339,26 +353,49 @@ impl<S: Service> Dispatcher<S> {
         }));
         outboxes.iter().for_each(|outbox| outbox.finish());
         self.shared.budget.close();
-        let deadline = Instant::now() + Duration::from_secs(self.limits.shutdown_seconds_max);
         let mut grace = None;
         loop {
-            // Clients' threads that wait for room in the channel must get it in order to end.
-            while self.inbox.try_recv().is_ok() {}
-            let now = Instant::now();
+            self.drop_waiting(&mut outboxes);
             outboxes.retain(|outbox| outbox.finished().is_none() && !outbox.link().is_dead());
-            if outboxes.is_empty() && self.shared.seats.taken() == 0 || now >= deadline {
+            let now = Instant::now();
+            if outboxes.is_empty() && self.shared.seats.taken() == 0
+                || patience.is_some_and(|patience| now.duration_since(begun) >= patience)
+                || outboxes.is_empty() && now >= *grace.get_or_insert(now + STOP_GRACE)
+            {
                 break;
             }
-            if outboxes.is_empty() && now >= *grace.get_or_insert(now + STOP_GRACE) {
-                break;
-            }
-            let _ = self.inbox.recv_timeout(STOP_POLL);
+            thread::sleep(STOP_POLL);
         }
         if !outboxes.is_empty() {
             warn!("{} clients had not taken everything when the server stopped", outboxes.len());
         }
         self.shared.seats.close();
         outboxes.iter().for_each(|outbox| outbox.discard());
+    }
+
+    /// Handles the events that wait when the server stops: they were said before. Not those that come meanwhile, and
+    /// none for an application that keeps panicking.
+    fn handle_waiting(&mut self, is_late: impl Fn() -> bool) {
+        self.engine.now = read_clock();
+        for _ in 0..self.inbox.len() {
+            if is_late() || self.panics.len() >= PANICS_MAX {
+                return;
+            }
+            let Ok(event) = self.inbox.try_recv() else { return };
+            let cost = self.handle(event);
+            self.shared.budget.give_back(cost);
+        }
+    }
+
+    /// Drops the events that come after the farewell: clients' threads that wait for room in the channel must get it
+    /// in order to end. Who is announced only now is told that nothing will come.
+    fn drop_waiting(&self, outboxes: &mut Vec<Arc<Outbox>>) {
+        for event in self.inbox.try_iter().take(EVENTS_MAX) {
+            if let Event::Opened(opened) = event {
+                opened.outbox.finish();
+                outboxes.push(opened.outbox);
+            }
+        }
     }
 }
 

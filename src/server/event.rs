@@ -11,7 +11,7 @@ use crossbeam_channel::Sender;
 use super::listener::ListenerSettings;
 use super::outbox::Outbox;
 use super::service::{CloseReason, ConnectionId, Message, Peer};
-use crate::wire::{CHANNEL_BYTES_MAX, Frame, Limits};
+use crate::wire::{CHANNEL_BYTES_MAX, Frame};
 
 /// Events that may wait for the dispatcher; beyond it clients' threads wait.
 pub(super) const EVENTS_MAX: usize = 4_096;
@@ -56,8 +56,6 @@ pub(super) enum Event {
     },
     /// Any thread, through a handle.
     External(Box<dyn Any + Send>),
-    /// Any thread, through a handle: limits that apply from now on.
-    Limits(Arc<Limits>),
     /// Wakes the dispatcher up to see that the server stops.
     Stop,
 }

@@ -5,7 +5,7 @@
 
 use std::io::{self, Read};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ pub(super) struct Link {
     /// When the link began: `seen` counts from here.
     since: Instant,
     /// Milliseconds from `since` to the last sign of life. Written by the client's thread, read by the dispatcher.
-    seen: AtomicU32,
+    seen: AtomicU64,
     state: AtomicU8,
     /// Why the server gave the link up. The first reason stays.
     reason: Mutex<Option<CloseReason>>,
@@ -40,7 +40,7 @@ impl Link {
         Link {
             stream,
             since: Instant::now(),
-            seen: AtomicU32::new(0),
+            seen: AtomicU64::new(0),
             state: AtomicU8::new(OPEN),
             reason: Mutex::new(None),
             seat: OnceLock::new(),
@@ -94,13 +94,12 @@ impl Link {
 
     /// Notes a sign of life.
     pub(super) fn touch(&self) {
-        let milliseconds = self.since.elapsed().as_millis().min(u128::from(u32::MAX)) as u32;
-        self.seen.store(milliseconds, Ordering::Relaxed);
+        self.seen.store(self.since.elapsed().as_millis() as u64, Ordering::Relaxed);
     }
 
     /// How long ago the last sign of life was.
     pub(super) fn silent(&self, now: Instant) -> Duration {
-        let seen = Duration::from_millis(u64::from(self.seen.load(Ordering::Relaxed)));
+        let seen = Duration::from_millis(self.seen.load(Ordering::Relaxed));
         now.saturating_duration_since(self.since + seen)
     }
 

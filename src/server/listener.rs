@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, Scope};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use log::{debug, info, warn};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
@@ -24,6 +24,9 @@ const BACKLOG: i32 = 4_096;
 
 /// How long accepting rests when the system has no descriptor or memory left.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often a listener says that it rests, at most.
+const EXHAUSTED_WARNING: Duration = Duration::from_secs(60);
 
 /// Threads that may be telling refused connections why, at a time.
 const REFUSERS_MAX: usize = 8;
@@ -93,7 +96,7 @@ impl Default for ListenerSettings {
 
 /// A bound port with its settings, not yet accepting.
 pub struct Listener {
-    pub(super) socket: TcpListener,
+    pub(super) socket: Arc<TcpListener>,
     pub(super) address: SocketAddr,
     pub(super) settings: Arc<ListenerSettings>,
 }
@@ -134,7 +137,7 @@ impl Listener {
         reference.set_tcp_keepalive(&TcpKeepalive::new().with_time(Duration::from_secs(120)))?;
         reference.set_tcp_nodelay(true)?;
         let address = socket.local_addr()?;
-        Ok(Listener { socket, address, settings: Arc::new(settings) })
+        Ok(Listener { socket: Arc::new(socket), address, settings: Arc::new(settings) })
     }
 
     /// Takes a socket that listens already as a policy port.
@@ -154,6 +157,7 @@ impl Listener {
     /// Accepts connections until the server stops; then waits until the last of their threads has ended.
     pub(super) fn run(self, index: usize, shared: &Arc<Shared>) {
         let refusers = AtomicUsize::new(0);
+        let mut warned: Option<Instant> = None;
         thread::scope(|scope| {
             while !shared.is_stopping() {
                 match self.socket.accept() {
@@ -161,9 +165,13 @@ impl Listener {
                         self.admit(index, scope, shared, &refusers, stream, address);
                     }
                     Ok(_) => {}
+                    Err(_) if shared.is_stopping() => {}
                     Err(error) if is_passing(&error) => debug!("accepting on {} failed: {error}", self.address),
                     Err(error) => {
-                        warn!("accepting on {} rests for a moment: {error}", self.address);
+                        if warned.is_none_or(|at| at.elapsed() >= EXHAUSTED_WARNING) {
+                            warn!("accepting on {} rests until the system can: {error}", self.address);
+                            warned = Some(Instant::now());
+                        }
                         thread::sleep(EXHAUSTED_PAUSE);
                     }
                 }

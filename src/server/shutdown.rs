@@ -9,13 +9,14 @@
 use std::any::Any;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
+use socket2::SockRef;
 
 use super::dispatcher::Dispatcher;
 use super::event::{Budget, EVENTS_MAX, Event};
@@ -34,6 +35,8 @@ pub(super) struct Shared {
     limits: RwLock<Arc<Limits>>,
     stopping: AtomicBool,
     addresses: Vec<SocketAddr>,
+    /// The sockets of the listeners, for as long as they accept.
+    sockets: Vec<Weak<TcpListener>>,
 }
 
 impl Shared {
@@ -53,8 +56,15 @@ impl Shared {
         }
         let _ = self.inbox.try_send(Event::Stop);
         // A thread that is blocked in accept sees the flag when somebody connects.
-        for address in &self.addresses {
-            let _ = TcpStream::connect_timeout(&reachable(*address), Duration::from_secs(1));
+        for (address, socket) in self.addresses.iter().zip(&self.sockets) {
+            let woken = TcpStream::connect_timeout(&reachable(*address), Duration::from_secs(1));
+            // Without a descriptor, or a port, nobody can. Then the socket itself stops listening, which is not the
+            // first choice because a service manager may have passed it and want to go on with it.
+            if woken.is_err()
+                && let Some(socket) = socket.upgrade()
+            {
+                let _ = SockRef::from(&*socket).shutdown(Shutdown::Both);
+            }
         }
     }
 }
@@ -112,8 +122,9 @@ impl Server {
 
     /// Waits until the server has stopped and all its threads have ended.
     pub fn wait(&self) -> Ended {
-        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Whoever comes second waits here for the first.
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(threads) = threads {
             *ended = threads.dispatcher.join().unwrap_or(Ended::ServicePanicked);
             for listener in threads.listeners {
@@ -191,6 +202,7 @@ impl Builder {
             limits: RwLock::new(Arc::new(self.limits)),
             stopping: AtomicBool::new(false),
             addresses: self.listeners.iter().map(Listener::local_addr).collect(),
+            sockets: self.listeners.iter().map(|listener| Arc::downgrade(&listener.socket)).collect(),
         });
         let dispatcher = Dispatcher::new(service, events, Arc::clone(&shared));
         let spawn = thread::Builder::new().name("dispatcher".to_owned());
@@ -243,9 +255,7 @@ impl Handle {
 
     /// Sets the limits for connections that begin from now on; those on time apply to all at once.
     pub fn set_limits(&self, limits: Limits) {
-        let limits = Arc::new(limits);
-        *self.shared.limits.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&limits);
-        let _ = self.shared.inbox.send(Event::Limits(limits));
+        *self.shared.limits.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
     }
 
     /// Makes the server stop; returns at once. [`Server::wait`] waits for it.

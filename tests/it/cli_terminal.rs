@@ -32,7 +32,7 @@ impl Person {
         let name = ptsname(&keys, Vec::new()).unwrap();
         let terminal = || -> OwnedFd { rustix::fs::open(&name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap() };
         let mut command = command(arguments);
-        command.env("TERM", "xterm").envs(environment.iter().copied());
+        command.env_remove("NO_COLOR").env("TERM", "xterm").envs(environment.iter().copied());
         command.stdin(Stdio::from(terminal())).stdout(Stdio::from(terminal()));
         let keys = File::from(keys);
         let mut output = keys.try_clone().unwrap();
@@ -128,4 +128,20 @@ fn the_end_of_input_takes_leave() {
         ann.press(key);
         assert_eq!(ann.program.end().code, 0, "{key:?}");
     }
+}
+
+#[test]
+fn a_terminal_that_can_do_nothing_is_enough() {
+    let serve = Serve::start(&[]);
+    let address = serve.address(0).to_string();
+    let mut ann = Person::at_terminal(&["chat", &address, "--nick", "ann"], &[("TERM", "dumb")]);
+    ann.sees("-- you are in lobby, alone");
+    ann.sees("[lobby] ann: ");
+    run_with(&["chat", &address, "--nick", "bob"], "hello\n");
+    ann.sees("[lobby] bob: hello");
+    ann.press("/who\n");
+    ann.sees("-- in lobby: ann (owner)");
+    assert!(!ann.seen.contains('\u{1b}'), "{:?}", ann.seen);
+    ann.press("/quit\n");
+    assert_eq!(ann.program.end().code, 0);
 }

@@ -20,6 +20,7 @@ mod scripted;
 // The server over loopback.
 mod announce;
 mod closing;
+mod descriptors;
 mod harness;
 mod http;
 mod limits;
@@ -30,7 +31,7 @@ mod shutdown;
 #[cfg(feature = "chat")]
 mod conversations;
 
-// The program, from outside.
+// The program.
 #[cfg(all(feature = "cli", target_os = "linux"))]
 mod bench;
 #[cfg(feature = "cli")]

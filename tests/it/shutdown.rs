@@ -1,11 +1,14 @@
 //! Stopping: from wherever it is asked for, whatever the clients are doing, within the time that was given.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use xmlsocket::server::CloseReason;
-use xmlsocket::wire::Element;
+use crossbeam_channel::bounded;
+use xmlsocket::server::{CloseReason, ConnectionId, Ended, Listener, Observer, PostError, Server};
+use xmlsocket::wire::{Element, Limits};
 
-use crate::harness::{Client, Note, Probe, Setup};
+use crate::harness::{Client, DEADLINE, Note, Probe, Setup, Told};
 
 /// What stopping may take beside the time that clients are given.
 const SMALL: Duration = Duration::from_millis(900);
@@ -72,4 +75,99 @@ fn a_seat_is_free_only_when_nothing_waits_for_its_client_any_more() {
     let (mut next, _) = running.join();
     next.send("<a/>");
     assert!(next.frame().starts_with("<big>"));
+}
+
+#[test]
+fn what_was_posted_before_a_stop_is_handled_before_the_farewell() {
+    let (entered, inside) = bounded(0);
+    let (leave, left) = bounded::<()>(0);
+    let mut probe = Probe::answering(move |_, _, _| {
+        entered.send(()).unwrap();
+        left.recv_timeout(DEADLINE).unwrap();
+    });
+    probe.on_shutdown = Box::new(|_, ()| {});
+    let mut running = Setup::new().serve(probe);
+    let (mut client, _) = running.join();
+    client.send("<wait/>");
+    inside.recv_timeout(DEADLINE).unwrap();
+    let handle = running.server.handle();
+    (0..100).for_each(|n| handle.post(n).unwrap());
+    handle.shutdown();
+    assert_eq!(handle.post(100), Err(PostError::Stopped(100)));
+    leave.send(()).unwrap();
+    assert_eq!(running.server.wait(), Ended::Shutdown);
+    let told: Vec<_> = running.told.all().split_off(2);
+    assert_eq!(told.iter().filter(|told| **told == Told::External).count(), 100);
+    assert_eq!(told.last(), Some(&Told::Shutdown));
+}
+
+#[test]
+fn whoever_waits_waits_to_the_end() {
+    let mut running = Setup::new().serve(Probe::default());
+    let (_client, id) = running.join();
+    std::thread::scope(|scope| {
+        let waiting: Vec<_> = (0..8).map(|_| scope.spawn(|| running.server.shutdown())).collect();
+        for thread in waiting {
+            assert_eq!(thread.join().unwrap(), Ended::Shutdown);
+        }
+    });
+    assert_eq!(running.server.shutdown(), Ended::Shutdown);
+    assert!(running.notes.all().contains(&Note::Ended(id)));
+}
+
+#[test]
+fn an_observer_that_panics_in_the_dispatcher_ends_the_server_and_hangs_nobody() {
+    struct Fragile;
+    impl Observer for Fragile {
+        fn closed(&self, _: ConnectionId, _: &CloseReason) {
+            panic!("the observer is broken");
+        }
+    }
+    let listener = Listener::bind("127.0.0.1:0", Default::default()).unwrap();
+    let server = Server::builder().listen(listener).observer(Arc::new(Fragile)).serve(Probe::default()).unwrap();
+    let mut stays = Client::connect(server.local_addr());
+    stays.send("<a/>");
+    assert_eq!(stays.frame(), "<a/>");
+    drop(Client::connect(server.local_addr()));
+    let (done, ended) = bounded(1);
+    std::thread::spawn(move || done.send(server.wait()));
+    assert_eq!(ended.recv_timeout(DEADLINE), Ok(Ended::ServicePanicked));
+    stays.end();
+}
+
+#[test]
+fn limits_beyond_all_time_are_no_limits() {
+    let mut limits = Limits::default();
+    for name in Limits::NAMES {
+        limits.set(name, u64::MAX).unwrap();
+    }
+    let mut running = Setup::new().policy().limits(|l| *l = limits).serve(Probe::default());
+    let mut client = running.connect();
+    client.send("<a/>");
+    assert_eq!(client.frame(), "<a/>");
+    let id = running.notes.opened();
+    let took = running.stop();
+    assert!(took < SMALL, "{took:?}");
+    assert!(running.notes.all().contains(&Note::Ended(id)));
+}
+
+#[test]
+fn a_service_may_set_limits_and_stop_its_own_server() {
+    let (give, take) = bounded::<xmlsocket::server::Handle>(1);
+    let probe = Probe::answering(move |_, _, _| {
+        let handle = take.recv_timeout(DEADLINE).unwrap();
+        // Many more than fit into the channel that only this thread empties.
+        (0..10_000).for_each(|_| handle.set_limits(Limits::default()));
+        handle.shutdown();
+        handle.shutdown();
+    });
+    let running = Setup::new().serve(probe);
+    give.send(running.server.handle()).unwrap();
+    let mut client = running.connect();
+    client.send("<stop/>");
+    client.end();
+    assert_eq!(running.server.wait(), Ended::Shutdown);
+    assert_eq!(running.server.handle().post(()), Err(PostError::Stopped(())));
+    let refused = std::net::TcpStream::connect_timeout(&SocketAddr::from(running.address), DEADLINE);
+    assert!(refused.is_err(), "nobody listens any more");
 }

@@ -30,7 +30,6 @@ pub(in crate::chat) fn run(chat: &mut Chat, cx: &mut Context<'_>, request: &Requ
             return Err(Refusal::new(Code::BadRequest, text));
         }
     }
-    chat.last_id = Some(id);
     chat.frame.shrink_to(CAPACITY_KEPT);
     if let Some(request_id) = request.id {
         cx.send(request.from, &vocabulary::ok_message(request_id, id));
@@ -44,6 +43,8 @@ fn to_room(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>, id: u64
     let place = Place::Room(&room.name);
     let attributes_end = vocabulary::message(&mut chat.frame, id, &place, &user.name, time, request.document);
     check_length(&chat.frame)?;
+    // Before anybody sees it: a number is never given twice, whatever happens from here on.
+    chat.last_id = Some(id);
     cx.send_all(room.members().iter().copied(), &Written(&chat.frame));
     chat.history.append(&room.name.key, Record { id, frame: Arc::from(chat.frame.as_bytes()), attributes_end });
     Ok(())
@@ -57,6 +58,7 @@ fn to_person(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>, id: u
     let time = chat.clock.write(cx.now().unix);
     vocabulary::message(&mut chat.frame, id, &Place::Person(&to.name), &user.name, time, request.document);
     check_length(&chat.frame)?;
+    chat.last_id = Some(id);
     let both = [receiver, request.from];
     let receivers = if receiver == request.from { &both[..1] } else { &both[..] };
     cx.send_all(receivers.iter().copied(), &Written(&chat.frame));

@@ -17,12 +17,13 @@ pub(in crate::chat) fn run(chat: &mut Chat, cx: &mut Context<'_>, request: &Requ
     let bytes_max = chat.answer_bytes_max().saturating_sub(request.answer_bytes_more());
     let (mut entries, mut more) = (String::new(), false);
     for room in chat.rooms.sorted(after.as_deref()) {
-        let entry = vocabulary::room_entry(room, inside.contains(&room.name.key));
-        if !entries.is_empty() && entries.len() + entry.len() > bytes_max {
+        let before = entries.len();
+        vocabulary::push_room(&mut entries, room, inside.contains(&room.name.key));
+        if before > 0 && entries.len() > bytes_max {
+            entries.truncate(before);
             more = true;
             break;
         }
-        entries.push_str(&entry);
     }
     cx.send(request.from, &Written(&vocabulary::rooms(&entries, more, request.id)));
     Ok(())

@@ -190,13 +190,18 @@ impl Session {
         if name.is_empty() {
             return wrong("/join");
         }
+        let password = (!password.is_empty()).then_some(argument(password).0);
+        self.enter(name, password)
+    }
+
+    /// Enters a room, or turns to one that one is in.
+    fn enter(&mut self, name: &str, password: Option<&str>) -> Vec<Step> {
         if let Some(place) = self.room_place(name) {
             let room = self.rooms.remove(place);
             let text = format!("-- you are talking in {}", self.speech.name(&room.name));
             self.rooms.push(room);
             return vec![Step::Show(text)];
         }
-        let password = (!password.is_empty()).then_some(argument(password).0);
         let history = self.for_person.then_some(HISTORY);
         let join = Element::new("join").attribute("room", name);
         vec![self.ask(join.attribute_if_some("password", password).attribute_if_some("history", history))]
@@ -292,9 +297,9 @@ impl Session {
             "-- welcome, {}: this is {server}; /help shows the commands",
             self.speech.name(&self.nick)
         ));
-        let room = format!("\"{}\"", self.first_room);
+        let room = self.first_room.clone();
         let mut steps = if self.for_person { vec![welcome] } else { Vec::new() };
-        steps.extend(self.join(&room));
+        steps.extend(self.enter(&room, None));
         steps
     }
 

@@ -53,6 +53,14 @@ fn it_logs_in_and_enters_its_room() {
 }
 
 #[test]
+fn a_room_may_have_any_name() {
+    let mut session = Session::new("ann", "the \"red\" room", Speech::plain(), false);
+    session.begin();
+    let join = r#"> <join room="the &quot;red&quot; room" id="2"/>"#;
+    assert_eq!(hear(&mut session, r#"<welcome nick="ann" re="1"/>"#), [join]);
+}
+
+#[test]
 fn each_command_becomes_its_request() {
     let rows = [
         ("hello <you>", r#"> <message room="lobby" id="3">hello &lt;you&gt;</message>"#),
