@@ -2,8 +2,8 @@
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 
-.PHONY: help run build test test-fast memory check fmt lint features doc smoke fuzz-smoke bench bench-smoke \
-	bench-peers clean
+.PHONY: help run build test test-fast test-tools test-browser xmpp memory check fmt lint features doc smoke fuzz-smoke \
+	bench bench-smoke bench-peers clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -14,10 +14,20 @@ run: ## serve a chat on 127.0.0.1:1024 (ARGS="--listen 127.0.0.1:2048" passes op
 build: ## build the program: target/release/xmlsocket
 	$(CARGO) build --release --locked
 
-test: test-fast memory ## all tests
+test: test-tools test-fast xmpp memory test-browser ## all tests
 
 test-fast: ## cargo's tests
 	$(CARGO) test --locked
+
+test-tools: ## install what the tests need beside Rust (Debian's packages, through sudo where not root; npm's)
+	tests/tools.sh
+
+xmpp: ## the client for streams against a real XMPP server, Prosody (after test-tools)
+	$(CARGO) test --locked --test xmpp
+
+test-browser: ## the web page and a SWF in Chromium (after test-tools; PICTURES=1 renews docs/page-*.png)
+	$(CARGO) build --locked
+	cd tests/browser && timeout 180 node --test
 
 memory: ## resident memory per connection, measured on the release build
 	$(CARGO) test --release --locked --test it memory -- --nocapture
@@ -29,11 +39,15 @@ fmt: ## is the code formatted?
 
 lint: ## clippy, warnings are errors
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --test xmpp -- -D warnings
 
-features: ## the embeddable core and the chat application, each alone
+features: ## the embeddable core, the chat application, each edge, and the program without edges
 	$(CARGO) clippy --locked --no-default-features --all-targets -- -D warnings
 	$(CARGO) test --locked --no-default-features
 	$(CARGO) clippy --locked --no-default-features --features chat --all-targets -- -D warnings
+	$(CARGO) clippy --locked --no-default-features --features websocket --all-targets -- -D warnings
+	$(CARGO) clippy --locked --no-default-features --features web --all-targets -- -D warnings
+	$(CARGO) clippy --locked --no-default-features --features cli -- -D warnings
 
 doc: ## the documentation of every item
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items

@@ -35,7 +35,8 @@
 //! Follow it by opening these files in this order:
 //!
 //! 1. `server/listener.rs` accepts; `server/seats.rs` says whether there is room.
-//! 2. `server/connection.rs` is the client's thread: `server/sniff.rs` tells what it speaks, `server/intake.rs` reads.
+//! 2. `server/connection.rs` is the client's thread: `server/connection/arrival.rs` and `server/sniff.rs` find out what
+//!    it speaks, `server/intake.rs` reads.
 //! 3. `wire/frame.rs` cuts the stream at zero bytes; `wire/document.rs` parses a frame.
 //! 4. `server/event.rs` is what crosses the channel; `server/dispatcher.rs` takes it out.
 //! 5. `server/service.rs` is what an application sees; `relay.rs` is the shortest one, `chat/` the longest.
@@ -44,8 +45,9 @@
 //!
 //! # Features
 //!
-//! `default` is the whole program. `default-features = false` is the embeddable core: everything here but `chat` and
-//! `cli`, with a handful of small crates. `chat` adds the chat application.
+//! `default` is the whole program. `default-features = false` is the embeddable core: `wire`, `policy`, `server`,
+//! `client`, `relay`, with a handful of small crates. `chat` adds the chat application, `websocket` and `web` the edges
+//! that answer browsers, `cli` the command line.
 
 // Bytes ⇄ frames ⇄ documents. Pure.
 pub mod wire;
@@ -65,6 +67,10 @@ pub mod relay;
 // The chat application.
 #[cfg(feature = "chat")]
 pub mod chat;
+
+// What listeners may offer beside plain XMLSocket: WebSocket, pages.
+#[cfg(any(feature = "web", feature = "websocket"))]
+pub mod edge;
 
 // The command line: wiring only.
 #[cfg(feature = "cli")]

@@ -51,11 +51,11 @@ codes! {
     /// A second login on one connection.
     AlreadyLoggedIn = "already-logged-in", "This connection is logged in already. Change the name with <nick name=\"..\"/>.";
     /// A nick that nobody can have.
-    BadNick = "bad-nick", "A nick has 1 to 32 characters that can be seen: letters, digits, signs, single spaces.";
+    BadNick = "bad-nick", "A nick has 1 to 32 characters: none that cannot be seen, and not spaces alone.";
     /// Somebody has the nick, or one that is compared equal.
     NickInUse = "nick-in-use", "Somebody here has this nick. Choose another one.";
     /// A name that no room can have.
-    BadRoom = "bad-room", "The name of a room has 1 to 32 characters that can be seen: letters, digits, signs, single spaces.";
+    BadRoom = "bad-room", "The name of a room has 1 to 32 characters: none that cannot be seen, and not spaces alone.";
     /// There is no room of that name.
     NoSuchRoom = "no-such-room", "There is no room of this name. A join makes it.";
     /// The room is there, but one must be in it for this.

@@ -234,4 +234,91 @@ mod tests {
         history.set_limits(&limits);
         assert_eq!((kept(&history), history.bytes()), ([2, 3], 50));
     }
+
+    const ALL: Query = Query { after: None, before: None, count_max: usize::MAX, bytes_max: usize::MAX, bytes_more: 0 };
+
+    fn history(messages: u64, bytes: u64, total_bytes: u64) -> InMemory {
+        let limits = Limits {
+            history_messages_max: messages,
+            history_bytes_max: bytes,
+            history_total_bytes_max: total_bytes,
+            ..Limits::default()
+        };
+        let mut history = InMemory::new(&limits);
+        history.begin("a", 9);
+        history.begin("b", 9);
+        history
+    }
+
+    fn append(history: &mut InMemory, room: &str, id: u64, bytes: usize) {
+        history.append(room, Record { id, frame: vec![b'x'; bytes].into(), attributes_end: 0 });
+    }
+
+    fn ids(page: &Page) -> Vec<u64> {
+        page.records.iter().map(|record| record.id).collect()
+    }
+
+    #[test]
+    fn a_room_keeps_its_last_messages_within_both_bounds() {
+        let mut kept = history(3, 100, 0);
+        (10..15).for_each(|id| append(&mut kept, "a", id, 20));
+        assert_eq!(ids(&kept.page("a", &ALL)), [12, 13, 14]);
+        append(&mut kept, "a", 15, 60);
+        assert_eq!((ids(&kept.page("a", &ALL)), kept.bytes()), (vec![13, 14, 15], 100));
+        append(&mut kept, "a", 16, 100);
+        assert_eq!(ids(&kept.page("a", &ALL)), [16]);
+        append(&mut kept, "a", 17, 101);
+        assert_eq!((ids(&kept.page("a", &ALL)), kept.bytes()), (vec![], 0));
+        append(&mut kept, "elsewhere", 18, 1);
+        assert_eq!(kept.bytes(), 0, "a room that was not begun keeps nothing");
+    }
+
+    #[test]
+    fn of_all_rooms_the_oldest_messages_go_first() {
+        let mut kept = history(0, 0, 100);
+        for (id, room) in [(10, "a"), (11, "b"), (12, "b"), (13, "a"), (14, "a")] {
+            append(&mut kept, room, id, 20);
+        }
+        assert_eq!(kept.bytes(), 100, "equal is allowed");
+        append(&mut kept, "b", 15, 1);
+        assert_eq!((ids(&kept.page("a", &ALL)), ids(&kept.page("b", &ALL))), (vec![13, 14], vec![11, 12, 15]));
+        append(&mut kept, "b", 16, 45);
+        assert_eq!((ids(&kept.page("a", &ALL)), ids(&kept.page("b", &ALL))), (vec![13, 14], vec![15, 16]));
+        kept.forget("a");
+        assert_eq!((kept.bytes(), ids(&kept.page("a", &ALL))), (46, vec![]));
+        kept.begin("b", 16);
+        assert_eq!(kept.bytes(), 0, "a room that begins anew has no past");
+    }
+
+    #[test]
+    fn pages_are_the_newest_that_match_and_fit() {
+        let mut kept = history(5, 0, 0);
+        (10..16).for_each(|id| append(&mut kept, "a", id, 20));
+        let page = |query: Query| {
+            let page = kept.page("a", &query);
+            (ids(&page), page.left_out, page.lost)
+        };
+        assert_eq!(page(ALL), (vec![11, 12, 13, 14, 15], false, false));
+        assert_eq!(page(Query { count_max: 2, ..ALL }), (vec![14, 15], true, false));
+        assert_eq!(page(Query { count_max: 0, ..ALL }), (vec![], true, false));
+        assert_eq!(page(Query { bytes_max: 60, ..ALL }), (vec![13, 14, 15], true, false));
+        assert_eq!(page(Query { bytes_max: 60, bytes_more: 1, ..ALL }), (vec![14, 15], true, false));
+        assert_eq!(page(Query { before: Some(13), ..ALL }), (vec![11, 12], false, false));
+        assert_eq!(page(Query { before: Some(13), count_max: 1, ..ALL }), (vec![12], true, false));
+        assert_eq!(page(Query { before: Some(11), ..ALL }), (vec![], false, false));
+        assert_eq!(page(Query { after: Some(13), ..ALL }), (vec![14, 15], false, false));
+        assert_eq!(page(Query { after: Some(10), ..ALL }), (vec![11, 12, 13, 14, 15], false, false));
+        assert_eq!(page(Query { after: Some(9), ..ALL }), (vec![11, 12, 13, 14, 15], false, true));
+        assert_eq!(page(Query { after: Some(99), ..ALL }), (vec![], false, false));
+        assert_eq!(page(Query { after: Some(14), before: Some(12), ..ALL }), (vec![], false, false));
+    }
+
+    #[test]
+    fn what_a_room_may_have_lost_before_it_began_is_lost() {
+        let mut kept = history(0, 0, 0);
+        append(&mut kept, "a", 12, 1);
+        assert!(kept.page("a", &Query { after: Some(8), ..ALL }).lost);
+        assert!(!kept.page("a", &Query { after: Some(9), ..ALL }).lost);
+        assert!(kept.page("b", &Query { after: Some(8), ..ALL }).lost);
+    }
 }

@@ -13,7 +13,7 @@
 //!   gone is free: who comes back to find it taken must choose another.
 //! - A room with members has an owner. When the owner leaves, the member who is in the room longest inherits it; when
 //!   the owner's link is lost, that waits until the session ends. Who enters an empty room owns it. The password stays
-//!   until an owner removes it or the room ends.
+//!   until an owner removes it or the room ends; if there is none, a join that enters the empty room may set it.
 //! - Rooms that are empty and hold nothing (no topic, password, variable, message) give way when `rooms_max` is
 //!   reached, the longest empty first; all others live their hour.
 //!

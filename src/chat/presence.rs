@@ -60,9 +60,12 @@ impl Chat {
 
     /// Everybody who shares a room with this person, the person included, each once.
     pub(super) fn acquaintances(&self, id: ConnectionId) -> Vec<ConnectionId> {
-        let rooms = self.users.get(id).into_iter().flat_map(|user| &user.rooms);
-        let members = rooms.filter_map(|key| self.rooms.get(key)).flat_map(|room| room.members().iter().copied());
-        let mut everybody: Vec<ConnectionId> = members.chain([id]).collect();
+        let rooms = self.users.get(id).map_or(&[][..], |user| &user.rooms);
+        let members = rooms.iter().filter_map(|key| self.rooms.get(key)).map(Room::members);
+        if let [_] = rooms {
+            return members.flatten().copied().collect();
+        }
+        let mut everybody: Vec<ConnectionId> = members.flatten().copied().chain([id]).collect();
         everybody.sort_unstable();
         everybody.dedup();
         everybody

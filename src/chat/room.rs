@@ -56,11 +56,11 @@ pub(super) struct Room {
 
 impl Room {
     /// A room with nobody in it yet.
-    pub(super) fn new(name: Name, password: Option<Box<str>>, now: Instant) -> Room {
+    pub(super) fn new(name: Name, now: Instant) -> Room {
         Room {
             name,
             topic: "".into(),
-            password,
+            password: None,
             variables: Variables::default(),
             members: Vec::new(),
             roster: BTreeMap::new(),
@@ -143,10 +143,13 @@ impl Room {
 
     /// Drops whatever still points to a connection, after a handler panicked half way.
     fn sweep(&mut self, id: ConnectionId, now: Instant) {
+        let owned = self.has_owner();
         self.members.retain(|member| *member != id);
         self.roster.retain(|_, member| member.id != id);
         if self.members.is_empty() {
             self.empty_since.get_or_insert(now);
+        } else if owned && !self.has_owner() {
+            self.inherit();
         }
     }
 }

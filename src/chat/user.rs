@@ -169,7 +169,75 @@ impl Users {
         gone
     }
 
+    /// The rooms that somebody who is lost owned.
+    #[cfg(test)]
+    pub(super) fn rooms_of_lost_owners(&self) -> impl Iterator<Item = &Key> {
+        let rooms = self.lost.values().flat_map(|lost| &lost.rooms);
+        rooms.filter(|(_, role)| *role == Role::Owner).map(|(key, _)| key)
+    }
+
     fn forget(&mut self, (since, session): (Instant, Session)) -> Option<Lost> {
         if self.lost.get(&session)?.since == since { self.find(session) } else { None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::vocabulary;
+    use crate::wire::{Document, Frame};
+
+    fn user(session: u128, value_bytes: usize) -> User {
+        let value = format!("<set>{}</set>", "v".repeat(value_bytes));
+        let document = Document::parse(Frame::try_from(&*value).expect("a frame"), 9).expect("a document");
+        let mut variables = Variables::default();
+        let set = vocabulary::set_of_person("v", &document);
+        variables.set("v", &document, set, None).expect("the first variable");
+        let name = Arc::new(Name::nick("ann").expect("a nick"));
+        User { name, session: Session(session), rooms: Vec::new(), variables }
+    }
+
+    #[test]
+    fn the_longest_lost_give_way_when_there_are_too_many() {
+        let (mut users, now) = (Users::default(), Instant::now());
+        for session in 0..LOST_MAX as u128 {
+            assert!(users.lose(user(session, 1), Vec::new(), now).is_empty());
+        }
+        assert_eq!(users.lose(user(1 << 64, 1), Vec::new(), now).len(), 1);
+        assert!(users.lost(Session(0)).is_none() && users.lost(Session(1)).is_some());
+    }
+
+    #[test]
+    fn the_longest_lost_give_way_when_they_hold_too_much() {
+        let (mut users, now) = (Users::default(), Instant::now());
+        let value = LOST_BYTES_MAX / 2 - 100;
+        assert!(users.lose(user(1, value), Vec::new(), now).is_empty());
+        assert!(users.lose(user(2, value), Vec::new(), now).is_empty());
+        assert!(users.find(Session(2)).is_some(), "what comes back is not counted any longer");
+        assert!(users.lose(user(3, value), Vec::new(), now).is_empty());
+        assert_eq!(users.lose(user(4, 200), Vec::new(), now).len(), 1);
+        assert!(users.lost(Session(1)).is_none() && users.lost(Session(3)).is_some());
+    }
+
+    #[test]
+    fn who_was_lost_again_waits_from_then_on() {
+        let (mut users, start) = (Users::default(), Instant::now());
+        users.lose(user(1, 1), Vec::new(), start);
+        assert!(users.find(Session(1)).is_some());
+        users.lose(user(1, 1), Vec::new(), start + LOST_KEPT / 2);
+        assert!(users.expire(start + LOST_KEPT).is_empty());
+        assert_eq!(users.expire(start + LOST_KEPT / 2 + LOST_KEPT).len(), 1);
+        assert_eq!((users.lost_order.len(), users.lost_bytes), (0, 0));
+    }
+
+    #[test]
+    fn sessions_are_32_hexadecimal_digits_and_nothing_else() {
+        let session = Session::new(&mut |bytes| bytes.copy_from_slice(b"\0\x01234567890abcd\xff"));
+        assert_eq!(session.to_string(), "000132333435363738393061626364ff");
+        assert!(Session::parse(&session.to_string()) == Some(session));
+        for text in ["", "+00132333435363738393061626364ff", "000132333435363738393061626364f", "g".repeat(32).as_str()]
+        {
+            assert!(Session::parse(text).is_none(), "{text}");
+        }
     }
 }

@@ -58,9 +58,12 @@ pub(super) fn ok(id: Option<&str>) -> Element {
     answered(Element::new("ok"), id)
 }
 
-/// The message was sent under this number.
-pub(super) fn ok_message(id: &str, message: u64) -> Element {
-    ok(Some(id)).attribute("message", message)
+/// Writes into `frame`, which is overwritten, that the message was sent under this number.
+pub(super) fn ok_message(frame: &mut String, id: &str, message: u64) {
+    frame.clear();
+    frame.push_str("<ok");
+    push_re(frame, Some(id));
+    let _ = write!(frame, " message=\"{message}\"/>");
 }
 
 /// The server would like a sign of life.

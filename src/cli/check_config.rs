@@ -1,6 +1,7 @@
 //! The command `check-config`: shows the settings that `serve` would run with.
 
 use super::config::Config;
+use super::edges::Doors;
 use super::exit_code::{ExitCode, Failure};
 use super::grants::{Grants, remarks_on_low_ports};
 use super::options::ServeOptions;
@@ -10,7 +11,8 @@ use super::{print, say};
 pub(super) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {
     let settings = options.settings().map_err(|error| Failure::usage(error.to_string()))?;
     let config = Config::new(&settings).map_err(|error| Failure::usage(error.to_string()))?;
-    let (_, mut remarks) = Grants::new(&config)?;
+    let (grants, mut remarks) = Grants::new(&config)?;
+    Doors::new(&config, grants.domains())?;
     let port = |address: &str| address.rsplit(':').next().and_then(|port| port.parse::<u16>().ok()).filter(|p| *p != 0);
     // A port that is not known yet is none that could be below 1024.
     let ports: Vec<u16> = config.listeners.iter().map(|listener| port(&listener.address).unwrap_or(u16::MAX)).collect();

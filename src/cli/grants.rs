@@ -54,6 +54,14 @@ impl Grants {
         policy.restricted_to_serving_port(serving_port).0
     }
 
+    /// The sites whose content is let in, wherever it reaches the server.
+    pub(super) fn domains(&self) -> Vec<DomainPattern> {
+        match &self.file {
+            Some(file) => file.grants.iter().map(|grant| grant.domain.clone()).collect(),
+            None => self.names.clone(),
+        }
+    }
+
     /// Whether SWFs that were loaded from a name are let in at all.
     fn knows_names(&self) -> bool {
         self.file.is_some() || !self.names.is_empty()

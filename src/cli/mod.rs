@@ -18,6 +18,9 @@ mod serve;
 // Who may connect from a SWF, as the settings say.
 mod grants;
 
+// What is there only with some features: browsers, Flash content.
+mod edges;
+
 // Several applications in one server.
 mod worlds;
 
@@ -48,6 +51,9 @@ mod bench;
 
 // Text of strangers on a terminal.
 mod printable;
+
+// What scripts read.
+mod json;
 
 // How the program ends.
 mod exit_code;
@@ -93,11 +99,13 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
         Command::Policy { command: PolicyCommand::Fetch { host, port, timeout } } => {
             policy::fetch(&host, port, timeout)
         }
+        Command::Policy { command: PolicyCommand::Check(options) } => policy::check(&options),
         #[cfg(target_os = "linux")]
         Command::Bench(options) => bench::run(&options),
         #[cfg(target_os = "linux")]
         Command::BenchSuite(options) => bench::run_suite(&options),
         Command::CheckConfig(options) => check_config::run(&options),
+        Command::RuffleConfig(options) => edges::ruffle_config(&options),
     }
 }
 

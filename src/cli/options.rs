@@ -32,8 +32,8 @@ const COLUMNS_MAX: usize = 100;
       talk in it
   xmlsocket connect 127.0.0.1
       see its frames as they are
-  xmlsocket policy fetch 127.0.0.1 1024
-      read the policy that a Flash Player would read",
+  xmlsocket policy check 127.0.0.1 1024 --from www.example.com
+      would a Flash Player let a SWF from there connect?",
     after_help = "`xmlsocket COMMAND --help` explains a command. Exit codes: 0 all went well, 1 it failed at run \
             time, 2 the arguments or the configuration are wrong."
 )]
@@ -70,6 +70,8 @@ pub(super) enum Command {
       a chat for everyone, and for SWFs loaded from that name
   xmlsocket serve --app relay --echo --framing line
       every frame to everybody, usable with telnet
+  xmlsocket serve --app relay --content games --ruffle node_modules/@ruffle-rs/ruffle
+      old SWFs in a browser, at http://127.0.0.1:1024/play/NAME.swf
   xmlsocket serve --trace
       see each frame that comes and goes
   xmlsocket serve --config my.toml --set limits.connections_max=500
@@ -112,8 +114,8 @@ pub(super) enum Command {
         before_help = "Examples:
   xmlsocket policy fetch chat.example.com 843
       what the policy port answers
-  xmlsocket policy fetch chat.example.com 1024
-      what the chat's own port answers"
+  xmlsocket policy check chat.example.com 1024 --from www.example.com
+      whether a SWF from there may connect, and otherwise what to change"
     )]
     Policy {
         #[command(subcommand)]
@@ -150,6 +152,30 @@ pub(super) enum Command {
             and exit code 2."
     )]
     CheckConfig(ServeOptions),
+    /// Print what a web page needs so that Ruffle leads a SWF's sockets to a server
+    #[command(
+        before_help = "Examples:
+  xmlsocket ruffle-config --flash-host games.example.org:9339 --url wss://games.example.org/ws
+      for a page of your own, before the script that loads Ruffle
+  xmlsocket ruffle-config
+      for a server on this machine",
+        after_help = "A browser cannot open TCP: Ruffle leads each socket through the WebSocket that its configuration \
+            names for the socket's host and port, exactly as the SWF writes them. The server lets the page in if \
+            `--allow-domain` names the site that the page is from. `serve --content` makes pages that need none of this."
+    )]
+    RuffleConfig(RuffleOptions),
+}
+
+/// The options of `ruffle-config`.
+#[derive(Args, Debug)]
+#[command(help_template = TEMPLATE)]
+pub(super) struct RuffleOptions {
+    /// A host and port that the SWF opens sockets to; repeatable [default: localhost:1024 and 127.0.0.1:1024]
+    #[arg(long, value_name = "NAME:PORT")]
+    pub(super) flash_host: Vec<String>,
+    /// The server's WebSocket: ws://HOST:PORT/ws, or wss:// behind TLS
+    #[arg(long, value_name = "URL", default_value = "ws://127.0.0.1:1024/ws")]
+    pub(super) url: String,
 }
 
 /// The options of `serve`. Values are checked with those of the configuration file, so they are texts here.
@@ -169,7 +195,8 @@ pub(super) struct ServeOptions {
     /// relay]
     #[arg(long, value_name = "FRAMES")]
     frames: Option<String>,
-    /// What ends a frame: nul (a zero byte) or line (a newline too, for telnet and class) [default: nul]
+    /// What ends a frame: nul (a zero byte), line (a newline too, for telnet and class) or stream (the end of an element
+    /// of an endless document, for XMLStreams and XMPP) [default: nul]
     #[arg(long, value_name = "FRAMING")]
     framing: Option<String>,
     /// A relay sends frames to their sender, too
@@ -187,6 +214,24 @@ pub(super) struct ServeOptions {
     /// The port that the outside uses [default: the listener's own]
     #[arg(long, value_name = "PORT")]
     public_port: Option<String>,
+    /// Believe this proxy, an address or a range such as 10.0.0.0/8, about where its clients come from (PROXY protocol,
+    /// X-Forwarded-For); repeatable
+    #[arg(long, value_name = "ADDRESS")]
+    proxy: Vec<String>,
+    /// Serve this folder of SWFs and their assets, at /content/
+    #[arg(long, value_name = "DIR")]
+    content: Option<String>,
+    /// List the SWFs of --content at /play/
+    #[arg(long)]
+    content_list: bool,
+    /// Play the SWFs of --content at /play/NAME.swf, in the Ruffle that lies here: the folder of the npm package
+    /// @ruffle-rs/ruffle
+    #[arg(long, value_name = "DIR")]
+    ruffle: Option<String>,
+    /// Lead the sockets that these SWFs open to this host and port to this server; repeatable [default: this server's
+    /// own name and port]
+    #[arg(long, value_name = "NAME:PORT")]
+    flash_host: Vec<String>,
     /// Keep history in memory only: in this version there is nothing else
     #[arg(long)]
     in_memory: bool,
@@ -229,6 +274,11 @@ impl ServeOptions {
             ("policy_file", "--policy-file", text(&self.policy_file)),
             ("public_name", "--public-name", list(&self.public_name)),
             ("public_port", "--public-port", number(&self.public_port)),
+            ("proxy", "--proxy", list(&self.proxy)),
+            ("content", "--content", text(&self.content)),
+            ("content_list", "--content-list", switch(self.content_list)),
+            ("ruffle", "--ruffle", text(&self.ruffle)),
+            ("flash_host", "--flash-host", list(&self.flash_host)),
             ("in_memory", "--in-memory", switch(self.in_memory)),
             ("trace", "--trace", switch(self.trace)),
         ];
@@ -304,4 +354,48 @@ pub(super) enum PolicyCommand {
         #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=3600))]
         timeout: u64,
     },
+    /// Decide as a Flash Player would whether a SWF may connect to PORT of HOST, and say why
+    #[command(
+        before_help = "Examples:
+  xmlsocket policy check chat.example.com 1024 --from www.example.com
+      the latest players, and a SWF of that web site
+  xmlsocket policy check chat.example.com 1024 --from https://www.example.com --player 9
+      an older player, a SWF loaded over HTTPS
+  xmlsocket policy check 127.0.0.1 1024 --from file:///home/ann/chat.swf --json
+      a SWF opened from a file; the answer for a script",
+        after_help = "It asks whom the player would ask, in that order and as patiently: says what each answered and in how \
+            long, and then the verdict with its reason. It does not connect as the SWF would. Exit code 0: granted, 1: \
+            refused."
+    )]
+    Check(CheckOptions),
+}
+
+/// The options of `policy check`.
+#[derive(Args, Debug)]
+#[command(help_template = TEMPLATE)]
+pub(super) struct CheckOptions {
+    /// The server's name or address, as the SWF would write it
+    #[arg(value_name = "HOST")]
+    pub(super) host: String,
+    /// The port that the SWF would connect to
+    #[arg(value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) port: u16,
+    /// Where the SWF was loaded from: a domain, or the address of the SWF
+    #[arg(long, value_name = "DOMAIN")]
+    pub(super) from: String,
+    /// The player's version, or air
+    #[arg(long, value_name = "VERSION", default_value = "10")]
+    pub(super) player: String,
+    /// A place that the SWF named with loadPolicyFile, such as xmlsocket://chat.example.com:8430; repeatable
+    #[arg(long, value_name = "URL")]
+    pub(super) load_policy: Vec<String>,
+    /// One JSON object on stdout, for scripts
+    #[arg(long)]
+    pub(super) json: bool,
+    /// The port that stands in for 843, to try a policy where nobody may listen there
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) master_port: Option<u16>,
+    /// The port that stands in for 80, where players up to 8 ask for /crossdomain.xml
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) web_port: Option<u16>,
 }

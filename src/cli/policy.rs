@@ -1,4 +1,4 @@
-//! The command `policy fetch`: asks for a socket policy as a player does, and prints it.
+//! The commands of `policy`. Here `fetch`: asks for a socket policy as a player does, and prints it.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -10,6 +10,11 @@ use super::printable::printable;
 use super::{print, say};
 use crate::policy::{POLICY_BYTES_MAX, PolicyFile};
 use crate::wire::NUL;
+
+// `check`: whether a SWF may connect.
+mod check;
+
+pub(super) use check::check;
 
 /// What a player asks with: 23 bytes, without a space before the slash.
 const REQUEST: &[u8] = b"<policy-file-request/>\0";

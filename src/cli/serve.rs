@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, IsTerminal, Read};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use listenfd::ListenFd;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::config::{App, Config, ListenerConfig};
+use super::edges::Doors;
 use super::exit_code::{ExitCode, Failure};
 use super::grants::{Grants, SharedGrants, remarks_on_low_ports};
 use super::options::ServeOptions;
@@ -29,16 +30,18 @@ pub(super) fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
     let config = load(&options)?;
     let (grants, remarks) = Grants::new(&config)?;
     remarks.iter().for_each(|remark| log::warn!("{remark}"));
+    let doors = Doors::new(&config, grants.domains())?;
     let grants = SharedGrants::new(grants);
     raise_open_files(&config.limits);
-    let bound = bind(&config, &grants)?;
+    let bound = bind(&config, &grants, &doors)?;
     let lines = bound.announcements(&config);
+    bound.pages(&config, &doors).iter().for_each(|page| log::info!("a browser can chat at {page}"));
     let ports: Vec<u16> = bound.listeners.iter().map(|listener| listener.local_addr().port()).collect();
     let policy_port = bound.policy.as_ref().map(|policy| policy.local_addr().port());
     remarks_on_low_ports(&config, &ports, policy_port).iter().for_each(|remark| log::warn!("{remark}"));
     let trace = start_trace(&config)?;
     let server = start(&config, bound, trace.clone())?;
-    watch_signals(options, config, grants, server.handle())?;
+    watch_signals(options, config, grants, doors, server.handle())?;
     // Nobody needs to read them.
     lines.iter().all(|line| print(line));
     let ended = server.wait();
@@ -75,10 +78,21 @@ impl Bound {
         let policy = self.policy.iter().map(|policy| format!("policy on {}", policy.local_addr()));
         listening.chain(policy).collect()
     }
+
+    /// Where this machine's browser finds the chat page.
+    fn pages(&self, config: &Config, doors: &Doors) -> Vec<String> {
+        let with_page = self.listeners.iter().zip(&config.listeners).filter(|(_, config)| doors.has_page(config));
+        let addresses = with_page.map(|(listener, _)| listener.local_addr());
+        let reachable = addresses.map(|address| match address.ip() {
+            ip if ip.is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, address.port())),
+            _ => address,
+        });
+        reachable.map(|address| format!("http://{address}/")).collect()
+    }
 }
 
 /// Binds all addresses, or takes the sockets that a service manager passed in their places, in the same order.
-fn bind(config: &Config, grants: &SharedGrants) -> Result<Bound, Failure> {
+fn bind(config: &Config, grants: &SharedGrants, doors: &Doors) -> Result<Bound, Failure> {
     let mut passed = ListenFd::from_env();
     let wanted = config.listeners.len() + usize::from(config.policy_listen.is_some());
     if passed.len() > wanted {
@@ -94,7 +108,7 @@ fn bind(config: &Config, grants: &SharedGrants) -> Result<Bound, Failure> {
     };
     let mut listeners = Vec::new();
     for (place, listener) in config.listeners.iter().enumerate() {
-        listeners.push(bind_one(&listener.address, take(place)?, settings(listener, grants))?);
+        listeners.push(bind_one(&listener.address, take(place)?, settings(listener, grants, doors))?);
     }
     let policy = match &config.policy_listen {
         Some(address) => {
@@ -106,13 +120,15 @@ fn bind(config: &Config, grants: &SharedGrants) -> Result<Bound, Failure> {
     Ok(Bound { listeners, policy })
 }
 
-fn settings(config: &ListenerConfig, grants: &SharedGrants) -> ListenerSettings {
+fn settings(config: &ListenerConfig, grants: &SharedGrants, doors: &Doors) -> ListenerSettings {
     let mut settings = ListenerSettings::default();
     settings.frames = config.frames;
     settings.framing = config.framing;
     settings.flood = if config.app == App::Chat { Flood::Refuse } else { Flood::Pause };
     settings.idle = config.app == App::Chat;
     settings.policy = config.policy.then(|| grants.for_own_port());
+    settings.http = doors.for_listener(config);
+    settings.proxies.clone_from(&config.proxies);
     settings
 }
 
@@ -206,10 +222,11 @@ fn watch_signals(
     options: ServeOptions,
     mut config: Config,
     grants: SharedGrants,
+    doors: Doors,
     handle: Handle,
 ) -> Result<(), Failure> {
     let for_stop = handle.clone();
-    let reload = move || match reload(&options, &grants, &handle, &config) {
+    let reload = move || match reload(&options, &grants, &doors, &handle, &config) {
         Ok(reloaded) => {
             log::info!("SIGHUP: limits and policy were read again");
             config = reloaded;
@@ -223,7 +240,13 @@ fn watch_signals(
 }
 
 /// Reads the settings again, and puts those into effect that can change while a server runs.
-fn reload(options: &ServeOptions, grants: &SharedGrants, handle: &Handle, before: &Config) -> Result<Config, Failure> {
+fn reload(
+    options: &ServeOptions,
+    grants: &SharedGrants,
+    doors: &Doors,
+    handle: &Handle,
+    before: &Config,
+) -> Result<Config, Failure> {
     let config = load(options)?;
     let (new_grants, remarks) = Grants::new(&config)?;
     remarks.iter().for_each(|remark| log::warn!("{remark}"));
@@ -231,12 +254,15 @@ fn reload(options: &ServeOptions, grants: &SharedGrants, handle: &Handle, before
     // application are read by different threads.
     handle.post(config.limits.clone()).map_err(|error| Failure::run_time(error.to_string()))?;
     handle.set_limits(config.limits.clone());
+    doors.replace(&config, new_grants.domains());
     grants.replace(new_grants);
-    let fixed =
-        |config: &Config| (config.listeners.clone(), config.policy_listen.clone(), config.name.clone(), config.trace);
+    let fixed = |config: &Config| {
+        let Config { listeners, policy_listen, name, content, trace, .. } = config.clone();
+        (listeners, policy_listen, name, content, trace)
+    };
     if fixed(&config) != fixed(before) {
         log::warn!(
-            "SIGHUP: listeners, policy_listen, name and trace stay as they are until the server is started again"
+            "SIGHUP: listeners, policy_listen, name, content and trace stay as they are until the server is started again"
         );
     }
     Ok(config)

@@ -54,6 +54,8 @@ pub struct Asked {
     pub answer: Answer,
     /// How long that took.
     pub took: Duration,
+    /// What the answer showed, in words.
+    pub findings: Vec<Finding>,
 }
 
 /// A decision, and how it came about.
@@ -62,7 +64,7 @@ pub struct Asked {
 pub struct Check {
     /// Who was asked, in this order.
     pub asked: Vec<Asked>,
-    /// What each step showed, in words.
+    /// What each step showed, in words; also what the player knew before it asked anybody.
     pub findings: Vec<Finding>,
     /// What comes of it.
     pub verdict: Verdict,
@@ -223,10 +225,12 @@ impl Permission {
             if attempt.is_over() {
                 return Err(Stopped);
             }
-            if let Some(place) = procedure.place() {
-                told(Asked { place, answer: answer.clone(), took: begin.elapsed() });
+            let (place, took, known) = (procedure.place(), begin.elapsed(), procedure.findings().len());
+            procedure.answer(answer.clone());
+            if let Some(place) = place {
+                let findings = procedure.findings().iter().skip(known).cloned().collect();
+                told(Asked { place, answer, took, findings });
             }
-            procedure.answer(answer);
         }
     }
 }

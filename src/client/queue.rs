@@ -90,6 +90,8 @@ struct State<P> {
     waiting: VecDeque<Waiting<P>>,
     /// What `waiting` weighs.
     bytes: usize,
+    /// Whether the thread waits for room.
+    full: bool,
     /// The connection to send on: set when `Connect` is taken, unset when the end is taken. Owned by the thread: a
     /// connection that has ended is gone, whether its end was taken or not.
     link: Option<Weak<Link>>,
@@ -129,7 +131,7 @@ impl<P> State<P> {
 
 impl<P> Queue<P> {
     pub(super) fn new() -> Queue<P> {
-        let state = State { attempt: None, waiting: VecDeque::new(), bytes: 0, link: None };
+        let state = State { attempt: None, waiting: VecDeque::new(), bytes: 0, full: false, link: None };
         Queue { state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -171,6 +173,7 @@ impl<P> Queue<P> {
         let bytes = bytes + EVENT_BYTES;
         let mut state = lock(&self.state);
         while state.is_current(attempt) && !state.waiting.is_empty() && state.bytes + bytes > bytes_max {
+            state.full = true;
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if !state.is_current(attempt) {
@@ -178,7 +181,10 @@ impl<P> Queue<P> {
         }
         state.bytes += bytes;
         state.waiting.push_back(Waiting { event, bytes, link });
-        self.changed.notify_all();
+        // Who waits for an event waits only while there is none.
+        if state.waiting.len() == 1 {
+            self.changed.notify_all();
+        }
         true
     }
 
@@ -188,7 +194,10 @@ impl<P> Queue<P> {
         let current = state.is_current(attempt);
         if current {
             state.follow(event, link);
-            self.changed.notify_all();
+            // Who waits here waits for a connection: data is nothing to wake up for.
+            if matches!(event, Event::Connect) {
+                self.changed.notify_all();
+            }
         }
         current
     }
@@ -211,7 +220,9 @@ impl<P> Queue<P> {
         let mut state = lock(&self.state);
         loop {
             if let Some(event) = state.take() {
-                self.changed.notify_all();
+                if std::mem::take(&mut state.full) || matches!(event, Event::Connect) {
+                    self.changed.notify_all();
+                }
                 return Ok(Some(event));
             }
             if state.attempt.is_none() {

@@ -16,10 +16,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use log::{debug, error, info, warn};
 
 use super::STACK_BYTES;
-use super::connection::LINGER;
 use super::engine::{Context, Engine, Outlet};
 use super::event::{EVENTS_MAX, Event, Opened};
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Pushed};
+use super::parting::LINGER;
 use super::seats::ThreadPermit;
 use super::service::{CloseReason, ConnectionId, Now, Service};
 use super::shutdown::{Ended, Shared};
@@ -82,7 +82,7 @@ struct Parting {
 impl<S: Service> Dispatcher<S> {
     pub(super) fn new(service: S, inbox: Receiver<Event>, shared: Arc<Shared>) -> Dispatcher<S> {
         let now = read_clock();
-        let trace = shared.observer.wants_frames_out().then(|| Arc::clone(&shared.observer));
+        let trace = shared.wants_frames_out.then(|| Arc::clone(&shared.observer));
         Dispatcher {
             service,
             engine: Engine::new(now, trace),
@@ -147,6 +147,7 @@ impl<S: Service> Dispatcher<S> {
             Event::Withdraw(id, answer) => {
                 let _ = answer.send(self.withdraw(id));
             }
+            Event::FellBehind(id, outbox) => self.engine.needs_writer(id, outbox),
             Event::Closed { id, reason, ended } => self.closed(id, *reason, ended),
             Event::External(event) => self.guard(None, |service, cx| service.on_external(cx, event)),
             Event::Stop => {}
@@ -211,22 +212,23 @@ impl<S: Service> Dispatcher<S> {
     fn close_all(&mut self) -> bool {
         let mut any = false;
         loop {
+            // Before they are taken: it may change their reasons.
+            self.engine.flush();
             let closings = self.engine.take_closings();
             if closings.is_empty() {
                 return any;
             }
             any = true;
-            self.engine.flush();
             for (id, reason) in closings {
                 let Some(slot) = self.engine.remove(id) else { continue };
                 match &reason {
                     CloseReason::ByPeer | CloseReason::Lost(_) => debug!("{id} closed: {reason}"),
                     _ => info!("{id} from {} closed: {reason}", slot.peer.address),
                 }
+                self.shared.observer.closed(id, &reason);
                 if let Outlet::Outbox(outbox) = slot.outlet {
                     self.part(id, Parting { outbox, ended: slot.ended }, &reason);
                 }
-                self.shared.observer.closed(id, &reason);
                 // A panic here concerns a connection that is gone already: its peer must not be able to stop the server.
                 self.guard(Some(id), |service, cx| service.on_close(cx, id, &reason));
             }
@@ -241,7 +243,9 @@ impl<S: Service> Dispatcher<S> {
                 parting.outbox.discard();
             }
             _ => {
-                parting.outbox.finish();
+                if parting.outbox.finish(reason) == Pushed::FellBehind {
+                    self.engine.needs_writer(id, Arc::clone(&parting.outbox));
+                }
                 if !(parting.ended && parting.outbox.finished().is_some()) {
                     self.parting.insert(id, parting);
                 }
@@ -250,21 +254,21 @@ impl<S: Service> Dispatcher<S> {
     }
 
     fn start_writer<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, id: ConnectionId, outbox: Arc<Outbox>) {
+        debug!("{id} fell behind");
+        self.shared.observer.fell_behind(id);
         let spawned = ThreadPermit::take().is_some_and(|permit| {
             let name = format!("catch-up {id}");
-            let outbox = Arc::clone(&outbox);
+            let (outbox, observer) = (Arc::clone(&outbox), Arc::clone(&self.shared.observer));
             let thread = thread::Builder::new().name(name).stack_size(STACK_BYTES);
             thread
                 .spawn_scoped(scope, move || {
                     let _permit = permit;
                     outbox.catch_up();
+                    observer.caught_up(id);
                 })
                 .is_ok()
         });
-        if spawned {
-            debug!("{id} fell behind");
-            self.shared.observer.fell_behind(id);
-        } else {
+        if !spawned {
             outbox.link().kill(CloseReason::NoThreadLeft);
             self.engine.close(id, CloseReason::NoThreadLeft);
         }
@@ -283,12 +287,12 @@ impl<S: Service> Dispatcher<S> {
                     continue;
                 }
                 let silent = outbox.link().silent(now);
-                if silent >= max {
+                // Nobody is closed for a silence that the application had no chance to end.
+                let asked = slot.asked.is_some_and(|at| now.saturating_duration_since(at) <= silent);
+                if asked && silent >= max {
                     expired.push(slot.id);
-                } else if silent < max / 2 {
-                    slot.asked = false;
-                } else if !slot.asked {
-                    slot.asked = true;
+                } else if !asked && silent >= max / 2 {
+                    slot.asked = Some(now);
                     idle.push(slot.id);
                 }
             }
@@ -297,6 +301,7 @@ impl<S: Service> Dispatcher<S> {
             self.engine.close(id, CloseReason::IdleTimeout);
         }
         for id in idle {
+            self.engine.ping(id);
             self.guard(Some(id), |service, cx| service.on_idle(cx, id));
         }
         self.parting.retain(|_, Parting { outbox, ended }| match outbox.finished() {
@@ -347,15 +352,17 @@ impl<S: Service> Dispatcher<S> {
         self.guard(None, |service, cx| service.on_shutdown(cx));
         self.settle(scope);
         let mut outboxes: Vec<_> = self.parting.drain().map(|(_, parting)| parting.outbox).collect();
-        outboxes.extend(self.engine.remove_all().filter_map(|slot| match slot.outlet {
-            Outlet::Outbox(outbox) => Some(outbox),
-            Outlet::Buffer(_) => None,
-        }));
-        outboxes.iter().for_each(|outbox| outbox.finish());
+        let open: Vec<_> = self.engine.remove_all().collect();
+        for slot in open {
+            if let Outlet::Outbox(outbox) = slot.outlet {
+                self.finish(scope, slot.id, &outbox);
+                outboxes.push(outbox);
+            }
+        }
         self.shared.budget.close();
         let mut grace = None;
         loop {
-            self.drop_waiting(&mut outboxes);
+            self.drop_waiting(scope, &mut outboxes);
             outboxes.retain(|outbox| outbox.finished().is_none() && !outbox.link().is_dead());
             let now = Instant::now();
             if outboxes.is_empty() && self.shared.seats.taken() == 0
@@ -389,12 +396,24 @@ impl<S: Service> Dispatcher<S> {
 
     /// Drops the events that come after the farewell: clients' threads that wait for room in the channel must get it
     /// in order to end. Who is announced only now is told that nothing will come.
-    fn drop_waiting(&self, outboxes: &mut Vec<Arc<Outbox>>) {
-        for event in self.inbox.try_iter().take(EVENTS_MAX) {
-            if let Event::Opened(opened) = event {
-                opened.outbox.finish();
-                outboxes.push(opened.outbox);
+    fn drop_waiting<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, outboxes: &mut Vec<Arc<Outbox>>) {
+        let inbox = self.inbox.clone();
+        for event in inbox.try_iter().take(EVENTS_MAX) {
+            match event {
+                Event::Opened(opened) => {
+                    self.finish(scope, opened.id, &opened.outbox);
+                    outboxes.push(opened.outbox);
+                }
+                Event::FellBehind(id, outbox) => self.start_writer(scope, id, outbox),
+                _ => {}
             }
+        }
+    }
+
+    /// Lets a client that gets nothing more take what it was sent, and hear that the server stops.
+    fn finish<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, id: ConnectionId, outbox: &Arc<Outbox>) {
+        if outbox.finish(&CloseReason::Shutdown) == Pushed::FellBehind {
+            self.start_writer(scope, id, Arc::clone(outbox));
         }
     }
 }

@@ -8,6 +8,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::listener::{Frames, ListenerSettings};
 use super::observer::Observer;
@@ -42,8 +43,8 @@ pub(super) struct Slot {
     pub(super) id: ConnectionId,
     /// The ranges noted before the one in its mark.
     earlier: Vec<Range<u32>>,
-    /// Whether the application has been asked to ping it since its last sign of life.
-    pub(super) asked: bool,
+    /// When the application was last told of its silence.
+    pub(super) asked: Option<Instant>,
     /// Whether its client's thread has ended.
     pub(super) ended: bool,
     /// What the application may know of it.
@@ -107,7 +108,7 @@ impl Engine {
         debug_assert!(self.slots[at].is_none(), "a slot is used again only after it was freed");
         self.connections += 1;
         self.marks[at] = Mark { id: Some(id), last: 0..0 };
-        let slot = Slot { id, earlier: Vec::new(), asked: false, ended: false, peer, settings, outlet };
+        let slot = Slot { id, earlier: Vec::new(), asked: None, ended: false, peer, settings, outlet };
         self.slots[at] = Some(Box::new(slot));
     }
 
@@ -147,8 +148,8 @@ impl Engine {
             return;
         }
         let Some(slot) = self.slot(id) else { return };
-        let xml = slot.settings.as_ref().is_some_and(|settings| settings.frames == Frames::Xml);
-        if xml && let Some(farewell) = reason.farewell() {
+        let settings = slot.settings.as_ref().filter(|settings| settings.frames == Frames::Xml);
+        if let Some(farewell) = settings.and_then(|settings| reason.farewell_in(settings.framing)) {
             self.send_all([id], &farewell);
         }
         self.marks[id.slot()].id = None;
@@ -163,6 +164,24 @@ impl Engine {
     /// The outboxes that fell behind at the last flushes.
     pub(super) fn take_behind(&mut self) -> Vec<(ConnectionId, Arc<Outbox>)> {
         std::mem::take(&mut self.behind)
+    }
+
+    /// Notes that an outbox needs a catch-up writer.
+    pub(super) fn needs_writer(&mut self, id: ConnectionId, outbox: Arc<Outbox>) {
+        self.behind.push((id, outbox));
+    }
+
+    /// Asks a connection for a sign of life in its protocol's own words, if it has any for that.
+    pub(super) fn ping(&mut self, id: ConnectionId) {
+        let Some(Slot { outlet: Outlet::Outbox(outbox), .. }) = self.slot(id) else { return };
+        match outbox.ping() {
+            Pushed::Done => {}
+            Pushed::FellBehind => {
+                let outbox = Arc::clone(outbox);
+                self.needs_writer(id, outbox);
+            }
+            Pushed::Overflow => self.close(id, CloseReason::TooSlow),
+        }
     }
 
     /// Bytes waiting for the next flush.
@@ -241,6 +260,10 @@ impl Engine {
         self.batch.shrink_to(BATCH_BYTES_MAX);
         for id in too_slow {
             self.close(id, CloseReason::TooSlow);
+            // Of one that is being closed for another reason it must be known, too, that it did not get all.
+            if let Some((_, reason)) = self.closings.iter_mut().rev().find(|(closing, _)| *closing == id) {
+                *reason = CloseReason::TooSlow;
+            }
         }
     }
 }

@@ -44,6 +44,8 @@ pub(super) enum Event {
     /// A client's thread: the connection that was made known for its silence turned out to speak HTTP. The
     /// application forgets it; the answer is whether the thread may write to it again.
     Withdraw(ConnectionId, Sender<bool>),
+    /// A client's thread: what it sent by itself did not fit into the socket; a catch-up writer must be started.
+    FellBehind(ConnectionId, Arc<Outbox>),
     /// A client's thread: it hands on nothing more.
     Closed {
         /// Of whom.
@@ -138,5 +140,55 @@ impl Budget {
                 (used == 0 || used + cost <= CHANNEL_BYTES_MAX).then_some(used + cost)
             })
             .is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use crossbeam_channel::unbounded;
+
+    use super::*;
+
+    /// Whoever waits is woken, whatever the others take, and no more is ever out than the limit.
+    #[test]
+    fn whoever_waits_for_room_gets_it() {
+        const ROUNDS: usize = 300;
+        let budget = Budget::new();
+        let (taken, out) = unbounded();
+        thread::scope(|scope| {
+            for n in 0..8 {
+                let (budget, taken) = (&budget, taken.clone());
+                scope.spawn(move || {
+                    for round in 0..ROUNDS {
+                        // One of them always wants more than there is: it is let in when nothing else is.
+                        let cost =
+                            if n == 0 { CHANNEL_BYTES_MAX + 1 } else { CHANNEL_BYTES_MAX / (1 + (n + round) % 5) };
+                        assert!(budget.take(cost));
+                        taken.send(cost).unwrap();
+                    }
+                });
+            }
+            for _ in 0..8 * ROUNDS {
+                let cost = out.recv_timeout(std::time::Duration::from_secs(10)).unwrap();
+                let used = budget.used.load(Ordering::SeqCst);
+                assert!(used <= CHANNEL_BYTES_MAX || used == CHANNEL_BYTES_MAX + 1, "{used}");
+                budget.give_back(cost);
+            }
+        });
+        assert_eq!(budget.used.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn nobody_waits_for_a_server_that_stops() {
+        let budget = Budget::new();
+        assert!(budget.take(CHANNEL_BYTES_MAX));
+        thread::scope(|scope| {
+            let waiting: Vec<_> = (0..4).map(|_| scope.spawn(|| budget.take(1))).collect();
+            budget.close();
+            waiting.into_iter().for_each(|thread| assert!(!thread.join().unwrap()));
+        });
+        assert!(!budget.take(1));
     }
 }

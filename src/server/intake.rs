@@ -1,4 +1,5 @@
-//! Defines [`Intake`], the byte stream that a client's thread reads: bytes that were read already, then the link's.
+//! Defines [`Intake`], the byte stream that a client's thread reads: bytes that were read already, then the link's,
+//! unwrapped where frames travel in another protocol's messages.
 //!
 //! Knows: the deadline of a frame that has begun, the newline form. Must not know: what a frame holds.
 
@@ -8,13 +9,19 @@ use std::time::{Duration, Instant};
 
 use super::link::Link;
 use super::listener::Framing;
+use super::service::CloseReason;
+use super::upgraded::Upgraded;
 use crate::wire::NUL;
 
 /// The bytes of a client, as its thread reads them.
 pub(super) struct Intake {
     link: Arc<Link>,
-    /// Bytes that were read before: while sniffing, or into a smaller buffer. Given out first.
+    /// Bytes that were read before: while sniffing, into a smaller buffer, or unwrapped. Given out first.
     earlier: Vec<u8>,
+    /// How many of them have been given out.
+    given: usize,
+    /// What unwraps the link's bytes; `None` where frames travel as they are.
+    upgraded: Option<Box<Upgraded>>,
     framing: Framing,
     frame_timeout: Option<Duration>,
     /// How long the peer has been waited for to end the frame that it has begun; `None` between frames. Time in which
@@ -40,6 +47,8 @@ impl Intake {
         let mut intake = Intake {
             link,
             earlier: Vec::new(),
+            given: 0,
+            upgraded: None,
             framing,
             frame_timeout,
             waited: (!earlier.is_empty()).then_some(Duration::ZERO),
@@ -52,11 +61,38 @@ impl Intake {
         intake
     }
 
+    /// The stream of `link` unwrapped by `upgraded`, of which the bytes `unread` have been read.
+    pub(super) fn upgraded(
+        link: Arc<Link>,
+        unread: &[u8],
+        upgraded: Upgraded,
+        frame_timeout: Option<Duration>,
+    ) -> Intake {
+        let mut intake = Intake::new(link, Vec::new(), Framing::Nul, frame_timeout, Instant::now());
+        intake.upgraded = Some(Box::new(upgraded));
+        intake.unwrap_messages(unread, Duration::ZERO);
+        intake
+    }
+
     /// The same stream, continued after `unread`, which a buffer in front of it holds.
     pub(super) fn resume(&mut self, unread: &[u8]) -> Intake {
         let mut earlier = unread.to_vec();
-        earlier.append(&mut self.earlier);
-        Intake { link: Arc::clone(&self.link), earlier, ..*self }
+        earlier.extend_from_slice(&self.earlier[self.given..]);
+        Intake { link: Arc::clone(&self.link), earlier, given: 0, upgraded: self.upgraded.take(), ..*self }
+    }
+
+    /// What ended the stream from within; `None` where the link ended, or nothing has.
+    pub(super) fn ended(&self) -> Option<CloseReason> {
+        self.upgraded.as_ref()?.ended()
+    }
+
+    /// Unwraps `bytes`, which the link gave after `waited`, into `earlier`, which is empty.
+    fn unwrap_messages(&mut self, bytes: &[u8], waited: Duration) {
+        let Some(upgraded) = &mut self.upgraded else { return };
+        let mut frames = upgraded.unwrap_messages(bytes, &self.link, waited);
+        self.scan(&mut frames, waited);
+        self.earlier = frames;
+        self.given = 0;
     }
 
     /// Notes whether `bytes` leave a frame open, and turns newlines into zero bytes where they end a frame.
@@ -70,7 +106,7 @@ impl Intake {
         match bytes.iter().rposition(is_end) {
             Some(end) if end + 1 == bytes.len() => self.waited = None,
             Some(_) => self.waited = Some(Duration::ZERO),
-            None if bytes.is_empty() => {}
+            None if bytes.is_empty() => self.waited = self.waited.map(|before| before + waited),
             None => self.waited = Some(self.waited.map_or(Duration::ZERO, |before| before + waited)),
         }
         if line {
@@ -80,7 +116,8 @@ impl Intake {
 
     /// Sets the time that the next read may wait: for the frame that has begun, or for ever.
     fn arm(&mut self) -> io::Result<()> {
-        match (self.waited, self.frame_timeout) {
+        let message_waited = self.upgraded.as_ref().and_then(|upgraded| upgraded.waited);
+        match (self.waited.max(message_waited), self.frame_timeout) {
             (Some(waited), Some(frame_timeout)) => {
                 let left = frame_timeout.saturating_sub(waited);
                 if left.is_zero() {
@@ -102,17 +139,17 @@ impl Intake {
 impl Read for Intake {
     /// Reads what is there. `TimedOut` is the frame's deadline; the end of the stream is also what a dead link gives.
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if !self.earlier.is_empty() {
-            let count = self.earlier.len().min(out.len());
-            out[..count].copy_from_slice(&self.earlier[..count]);
-            self.earlier.drain(..count);
-            if self.earlier.is_empty() {
-                self.earlier = Vec::new();
-            }
-            return Ok(count);
-        }
         loop {
-            if self.link.is_dead() {
+            if self.given < self.earlier.len() {
+                let count = (self.earlier.len() - self.given).min(out.len());
+                out[..count].copy_from_slice(&self.earlier[self.given..][..count]);
+                self.given += count;
+                if self.given == self.earlier.len() {
+                    (self.earlier, self.given) = (Vec::new(), 0);
+                }
+                return Ok(count);
+            }
+            if self.link.is_dead() || self.upgraded.as_ref().is_some_and(|upgraded| upgraded.has_ended()) {
                 return Ok(0);
             }
             self.arm()?;
@@ -121,11 +158,17 @@ impl Read for Intake {
                 Ok(count) => {
                     self.filled = count == out.len();
                     self.link.touch();
-                    self.scan(&mut out[..count], asked.elapsed());
-                    return Ok(count);
+                    if self.upgraded.is_none() || count == 0 {
+                        self.scan(&mut out[..count], asked.elapsed());
+                        return Ok(count);
+                    }
+                    self.unwrap_messages(&out[..count], asked.elapsed());
                 }
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
                     self.waited = self.waited.map(|before| before + asked.elapsed());
+                    if let Some(upgraded) = &mut self.upgraded {
+                        upgraded.waited = upgraded.waited.map(|before| before + asked.elapsed());
+                    }
                 }
                 Err(error) => return Err(error),
             }

@@ -3,16 +3,17 @@
 //!
 //! Knows: the socket, the last sign of life, why it was given up. Must not know: frames, order, limits.
 
-use std::io::{self, Read};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::io::{self, IoSlice, Read};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::net::{SendFlags, send};
+use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 
-use super::seats::Seat;
+use super::seats::{NoSeat, Seat};
 use super::service::CloseReason;
+use crate::wire::Limits;
 
 /// Reading and sending go on.
 const OPEN: u8 = 0;
@@ -26,7 +27,7 @@ pub(super) struct Link {
     stream: TcpStream,
     /// When the link began: `seen` counts from here.
     since: Instant,
-    /// Milliseconds from `since` to the last sign of life. Written by the client's thread, read by the dispatcher.
+    /// Nanoseconds from `since` to the last sign of life. Written by the client's thread, read by the dispatcher.
     seen: AtomicU64,
     state: AtomicU8,
     /// Why the server gave the link up. The first reason stays.
@@ -52,6 +53,11 @@ impl Link {
         let _ = self.seat.set(seat);
     }
 
+    /// Counts the connection as one from `address`.
+    pub(super) fn count(&self, address: IpAddr, limits: &Limits) -> Result<(), NoSeat> {
+        self.seat.get().map_or(Ok(()), |seat| seat.count(address, limits))
+    }
+
     /// The address of our end.
     pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
         self.stream.local_addr()
@@ -60,6 +66,13 @@ impl Link {
     /// Sends as much of `bytes` as fits into the system's buffer; never waits. `WouldBlock` when nothing fits.
     pub(super) fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
         retry(|| send(&self.stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL))
+    }
+
+    /// As [`try_send`](Link::try_send), of `header` and then `bytes`, which leave together.
+    pub(super) fn try_send_both(&self, header: &[u8], bytes: &[u8]) -> io::Result<usize> {
+        let both = [IoSlice::new(header), IoSlice::new(bytes)];
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        retry(|| sendmsg(&self.stream, &both, &mut SendAncillaryBuffer::default(), flags))
     }
 
     /// Sends some of `bytes`, waiting for room. `WouldBlock` when the write timeout passed without one byte.
@@ -94,12 +107,12 @@ impl Link {
 
     /// Notes a sign of life.
     pub(super) fn touch(&self) {
-        self.seen.store(self.since.elapsed().as_millis() as u64, Ordering::Relaxed);
+        self.seen.store(self.since.elapsed().as_nanos() as u64, Ordering::Relaxed);
     }
 
     /// How long ago the last sign of life was.
     pub(super) fn silent(&self, now: Instant) -> Duration {
-        let seen = Duration::from_millis(self.seen.load(Ordering::Relaxed));
+        let seen = Duration::from_nanos(self.seen.load(Ordering::Relaxed));
         now.saturating_duration_since(self.since + seen)
     }
 

@@ -3,7 +3,7 @@
 //! Knows: how a socket is bound, what accepting can fail with. Must not know: what a connection says.
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, Scope};
@@ -13,7 +13,10 @@ use log::{debug, info, warn};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::connection::{self, Connection};
+use super::http::Door;
 use super::link::Link;
+use super::parting;
+use super::proxy::Network;
 use super::seats::{NoSeat, ThreadPermit};
 use super::shutdown::Shared;
 use super::{STACK_BYTES, StartError};
@@ -47,6 +50,11 @@ pub enum Framing {
     Nul,
     /// A zero byte or a newline, for telnet and for class. A client is answered with the one it used first.
     Line,
+    /// The end of an element: each side sends one endless document, as `XMLStreams` and XMPP do. The server's root
+    /// mirrors the client's, name and attributes, and follows it when the client begins anew; the application knows a
+    /// client from then on that its root has come. Frames are always [`Frames::Xml`] here, whatever is set: nothing else
+    /// may stand in an XML document.
+    Stream,
 }
 
 /// What happens to frames that come faster than `frames_per_second_max`.
@@ -76,12 +84,17 @@ pub struct ListenerSettings {
     pub idle: bool,
     /// Where policy requests are answered from; without it they are frames like others.
     pub policy: Option<PolicySource>,
+    /// What answers HTTP requests; without it they are refused.
+    pub http: Option<Arc<dyn Door>>,
+    /// The proxies that are believed when they say for whom they speak. A connection from one of them MUST begin with
+    /// a PROXY header or an HTTP request.
+    pub proxies: Vec<Network>,
     /// Whether policy requests are all that is answered.
     pub(super) policy_only: bool,
 }
 
 impl Default for ListenerSettings {
-    /// XML, zero bytes, refusals, idle connections closed, no policy.
+    /// XML, zero bytes, refusals, idle connections closed; no policy, no HTTP, no proxy.
     fn default() -> ListenerSettings {
         ListenerSettings {
             frames: Frames::Xml,
@@ -89,8 +102,28 @@ impl Default for ListenerSettings {
             flood: Flood::Refuse,
             idle: true,
             policy: None,
+            http: None,
+            proxies: Vec::new(),
             policy_only: false,
         }
+    }
+}
+
+impl ListenerSettings {
+    /// The policy file for who reached `local`; `None` where none is served.
+    pub(super) fn policy_at(&self, local: SocketAddr) -> Option<PolicyFile> {
+        let policy = self.policy.as_ref()?;
+        let (mut file, _) = policy(local).restricted_to_serving_port(local.port());
+        if !self.policy_only {
+            // A meta-policy belongs into the master policy file; Lightspark rejects a file from elsewhere that has one.
+            file.site_control = None;
+        }
+        Some(file)
+    }
+
+    /// Whether `address` is one of the proxies that are believed.
+    pub(super) fn is_proxy(&self, address: IpAddr) -> bool {
+        self.proxies.iter().any(|network| network.contains(address))
     }
 }
 
@@ -130,7 +163,10 @@ impl Listener {
     ///
     /// # Errors
     /// When the socket cannot be used.
-    pub fn from_std(socket: TcpListener, settings: ListenerSettings) -> io::Result<Listener> {
+    pub fn from_std(socket: TcpListener, mut settings: ListenerSettings) -> io::Result<Listener> {
+        if settings.framing == Framing::Stream {
+            settings.frames = Frames::Xml;
+        }
         socket.set_nonblocking(false)?;
         // Accepted sockets inherit these on Linux, which saves calls for each connection.
         let reference = SockRef::from(&socket);
@@ -191,8 +227,10 @@ impl Listener {
     ) {
         let link = Arc::new(Link::new(stream));
         let limits = shared.limits();
+        // A proxy's connections are counted where they come from, once it has said so.
+        let counted = (!self.settings.is_proxy(address.ip())).then_some(address.ip());
         let permit = ThreadPermit::take().ok_or(NoSeat::ServerFull);
-        let seated = permit.and_then(|permit| Ok((shared.seats.take(address.ip(), &link, &limits)?, permit)));
+        let seated = permit.and_then(|permit| Ok((shared.seats.take(counted, &link, &limits)?, permit)));
         let (id, permit) = match seated {
             Ok(seated) => seated,
             Err(no_seat) => return self.refuse(scope, shared, refusers, link, address, no_seat),
@@ -201,10 +239,10 @@ impl Listener {
         let name = format!("client {id}");
         let connection =
             Connection::new(id, index, Arc::clone(&self.settings), Arc::clone(shared), limits, link, address);
-        let connection = Box::new(connection);
+        let mut connection = Box::new(connection);
         let spawned = thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn_scoped(scope, move || {
             let _permit = permit;
-            connection::run(connection);
+            connection::run(&mut connection);
         });
         if let Err(error) = spawned {
             // The connection was dropped with the closure: closed, and its seat is free.
@@ -233,7 +271,7 @@ impl Listener {
         }
         let thread = thread::Builder::new().name("refusal".to_owned()).stack_size(STACK_BYTES);
         let spawned = thread.spawn_scoped(scope, move || {
-            connection::refuse(&self.settings, &link, no_seat);
+            parting::refuse(&self.settings, &link, no_seat, Vec::new());
             refusers.fetch_sub(1, Ordering::Relaxed);
         });
         if spawned.is_err() {

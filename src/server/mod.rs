@@ -11,20 +11,35 @@ mod seats;
 // One client's socket, as its users share it.
 mod link;
 
+// For whom does a proxy speak?
+mod proxy;
+
 // A client's thread.
 mod connection;
 
 // What do the first bytes speak?
 mod sniff;
 
+// Who answers HTTP, and what becomes of that.
+mod http;
+
 // The bytes that a client's thread reads, and their deadlines.
 mod intake;
+
+// Frames that travel in another protocol's messages.
+mod upgraded;
+
+// Frames that are the elements of an endless document.
+mod streamed;
 
 // How fast frames come.
 mod flood;
 
 // Answers that need no application.
 mod refusal;
+
+// Taking leave without an outbox.
+mod parting;
 
 // What the clients' threads tell the dispatcher.
 mod event;
@@ -37,6 +52,9 @@ mod service;
 
 // The dispatcher's table of connections, and the application's hand on it.
 mod engine;
+
+// How frames are wrapped on their way out.
+mod envelope;
 
 // Bytes on their way to one client.
 mod outbox;
@@ -51,8 +69,10 @@ mod shutdown;
 mod stage;
 
 pub use engine::Context;
+pub use http::{Answer, DecodeEnd, Decoded, Decoder, Door, Visitor};
 pub use listener::{Flood, Frames, Framing, Listener, ListenerSettings, PolicySource};
 pub use observer::Observer;
+pub use proxy::{Network, NetworkError};
 pub use seats::thread_ceiling;
 pub use service::{CloseReason, ConnectionId, Message, Now, Peer, Service, Transport};
 pub use shutdown::{Builder, Ended, Handle, PostError, Server, StartError};

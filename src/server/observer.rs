@@ -38,12 +38,17 @@ pub trait Observer: Send + Sync {
         false
     }
 
-    /// A client fell behind; a catch-up writer was started for it.
+    /// A client fell behind; a catch-up writer is started for it.
     fn fell_behind(&self, id: ConnectionId) {
         let _ = id;
     }
 
-    /// The application was told that a connection is gone.
+    /// The catch-up writer of a client has ended: the client is level again, or gone.
+    fn caught_up(&self, id: ConnectionId) {
+        let _ = id;
+    }
+
+    /// The application is told that a connection is gone.
     fn closed(&self, id: ConnectionId, reason: &CloseReason) {
         let _ = (id, reason);
     }

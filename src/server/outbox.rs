@@ -6,6 +6,9 @@
 //! Only that thread, under the lock and with the queue empty, makes the outbox Level again. So the bytes of a client
 //! have one order, whichever thread sends them.
 //!
+//! What is pushed at a time is queued whole, so that the end of the queue is always the end of a message; there
+//! control messages (a WebSocket's pong, its CLOSE, the root of a stream that begins anew) enter, from whichever thread.
+//!
 //! Knows: one client's link, its queue, how its frames are wrapped. Must not know: who decided to send.
 
 use std::cell::{OnceCell, RefCell};
@@ -15,6 +18,7 @@ use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::envelope::{self, Envelope, Header};
 use super::link::Link;
 use super::service::CloseReason;
 use crate::wire::NUL;
@@ -39,15 +43,6 @@ impl<'bytes> Batch<'bytes> {
     pub(super) fn bytes(&self, range: &Range<u32>) -> &'bytes [u8] {
         &self.bytes[range.start as usize..range.end as usize]
     }
-}
-
-/// How frames are wrapped on their way to a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Envelope {
-    /// As they are, each ended by its zero byte.
-    Nul,
-    /// Each ended by a newline, for people at a terminal.
-    Line,
 }
 
 /// What became of a push.
@@ -81,6 +76,8 @@ struct State {
     /// The bytes in `queue`.
     queued_bytes: usize,
     envelope: Envelope,
+    /// Whether the client was told, in its protocol's words, that nothing more comes.
+    said_close: bool,
     /// Set when nothing more will be pushed: once all is sent, the client is told.
     finishing: bool,
     /// When all was sent after that.
@@ -107,6 +104,7 @@ impl Outbox {
             queue: VecDeque::new(),
             queued_bytes: 0,
             envelope,
+            said_close: false,
             finishing: false,
             finished: None,
             used: false,
@@ -122,59 +120,94 @@ impl Outbox {
     /// MUST be called by the dispatcher only: it alone decides the order.
     pub(super) fn push(&self, batch: &Batch<'_>, ranges: &[Range<u32>]) -> Pushed {
         let mut state = self.lock();
-        if state.finishing || self.link.is_dead() {
+        if state.finishing || state.said_close || self.link.is_dead() {
             return Pushed::Done;
         }
         state.used = true;
         let mut gathered = batch.gathered.borrow_mut();
-        let (bytes, whole) = match ranges {
-            [range] if state.envelope == Envelope::Nul => (batch.bytes(range), Some(range)),
-            _ => {
+        let (bytes, whole) = match (ranges, &state.envelope) {
+            ([range], Envelope::Nul | Envelope::WebSocketBinary) => (batch.bytes(range), Some(range)),
+            (_, envelope) => {
                 gathered.clear();
-                ranges.iter().for_each(|range| gathered.extend_from_slice(batch.bytes(range)));
-                if state.envelope == Envelope::Line {
+                for bytes in ranges.iter().map(|range| batch.bytes(range)) {
+                    match envelope {
+                        Envelope::WebSocketText => envelope::wrap_as_text(bytes, &mut gathered),
+                        Envelope::Stream(root) => envelope::wrap_in_stream(bytes, root, &mut gathered),
+                        _ => gathered.extend_from_slice(bytes),
+                    }
+                }
+                if *envelope == Envelope::Line {
                     gathered.iter_mut().filter(|byte| **byte == NUL).for_each(|byte| *byte = b'\n');
                 }
                 (gathered.as_slice(), None)
             }
         };
-        let sent = if state.behind { 0 } else { self.offer(bytes) };
-        let rest = bytes.len() - sent;
+        let header = Header::of(&state.envelope, bytes.len());
+        let header = header.as_bytes();
+        let sent = if state.behind { 0 } else { self.offer(header, bytes) };
+        let rest = header.len() + bytes.len() - sent;
         if rest == 0 || self.link.is_dead() {
             return Pushed::Done;
         }
         if state.queued_bytes + rest > self.bytes_max {
+            // A part may have been sent. Nothing can follow it.
+            self.link.kill(CloseReason::TooSlow);
             return Pushed::Overflow;
         }
+        if sent < header.len() {
+            state.queue.push_back(Chunk::of(&header[sent..]));
+        }
+        let sent = sent.saturating_sub(header.len());
+        let unsent = bytes.len() - sent;
         // The whole batch is shared only where that keeps at most twice this client's own bytes alive.
-        let chunk = match whole {
-            Some(range) if rest * 2 >= batch.bytes.len() => Chunk {
+        state.queue.push_back(match whole {
+            Some(range) if unsent * 2 >= batch.bytes.len() => Chunk {
                 bytes: Arc::clone(batch.shared.get_or_init(|| Arc::from(batch.bytes))),
                 range: range.start as usize + sent..range.end as usize,
             },
-            _ => Chunk { bytes: Arc::from(&bytes[sent..]), range: 0..rest },
-        };
-        state.queue.push_back(chunk);
-        state.queued_bytes += rest;
-        if state.behind {
-            self.work.notify_one();
-            Pushed::Done
-        } else {
-            state.behind = true;
-            Pushed::FellBehind
-        }
+            _ => Chunk::of(&bytes[sent..]),
+        });
+        self.queued(&mut state, rest)
     }
 
-    /// Nothing more will be pushed. Once all is sent the client is told so, now or by the catch-up writer.
-    pub(super) fn finish(&self) {
+    /// Sends or queues control messages, whole ones, after what was pushed before. Never blocks. After `is_last`
+    /// nothing more is sent. May be called by any thread.
+    pub(super) fn control(&self, bytes: &[u8], is_last: bool) -> Pushed {
         let mut state = self.lock();
-        state.finishing = true;
+        if state.finishing || state.said_close || self.link.is_dead() {
+            return Pushed::Done;
+        }
+        if state.behind && state.queued_bytes + bytes.len() > self.bytes_max {
+            return Pushed::Overflow;
+        }
+        state.said_close = is_last;
+        self.append(&mut state, bytes)
+    }
+
+    /// Asks the client for a sign of life, if its protocol has a way to.
+    pub(super) fn ping(&self) -> Pushed {
+        let is_websocket = self.lock().envelope.is_websocket();
+        if is_websocket { self.control(&envelope::PING, false) } else { Pushed::Done }
+    }
+
+    /// Nothing more will be pushed. Once all is sent the client is told so, now or by the catch-up writer; a
+    /// WebSocket also hears why, and a stream is closed by its end tag.
+    pub(super) fn finish(&self, reason: &CloseReason) -> Pushed {
+        let mut state = self.lock();
         self.link.stop_reading();
+        let mut pushed = Pushed::Done;
+        let last_words = state.envelope.last_words(reason);
+        if !last_words.is_empty() && !state.said_close && !state.finishing && !self.link.is_dead() {
+            state.said_close = true;
+            pushed = self.append(&mut state, &last_words);
+        }
+        state.finishing = true;
         if state.behind {
             self.work.notify_one();
         } else {
             self.end(&mut state);
         }
+        pushed
     }
 
     /// When the last byte was handed to the system after [`finish`](Outbox::finish); `None` while bytes wait.
@@ -237,14 +270,41 @@ impl Outbox {
         self.work.notify_one();
     }
 
+    /// Sends `bytes`, or queues what the socket does not take now.
+    fn append(&self, state: &mut State, bytes: &[u8]) -> Pushed {
+        let sent = if state.behind { 0 } else { self.offer(bytes, &[]) };
+        let rest = bytes.len() - sent;
+        if rest == 0 || self.link.is_dead() {
+            return Pushed::Done;
+        }
+        state.queue.push_back(Chunk::of(&bytes[sent..]));
+        self.queued(state, rest)
+    }
+
+    /// Notes that `count` bytes more wait, for the catch-up writer or for one that is to be started.
+    fn queued(&self, state: &mut State, count: usize) -> Pushed {
+        state.queued_bytes += count;
+        if state.behind {
+            self.work.notify_one();
+            Pushed::Done
+        } else {
+            state.behind = true;
+            Pushed::FellBehind
+        }
+    }
+
     fn end(&self, state: &mut State) {
         self.link.finish();
         state.finished.get_or_insert_with(Instant::now);
     }
 
-    /// Sends what the socket takes now.
-    fn offer(&self, bytes: &[u8]) -> usize {
-        match self.link.try_send(bytes) {
+    /// Sends what the socket takes now of `header` and `bytes`; gives the number of bytes.
+    fn offer(&self, header: &[u8], bytes: &[u8]) -> usize {
+        let sent = match (header, bytes) {
+            ([], bytes) | (bytes, []) => self.link.try_send(bytes),
+            _ => self.link.try_send_both(header, bytes),
+        };
+        match sent {
             Ok(sent) => sent,
             Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
             Err(error) => {
@@ -259,6 +319,13 @@ impl Outbox {
     }
 }
 
+impl Chunk {
+    /// Bytes of this client alone.
+    fn of(bytes: &[u8]) -> Chunk {
+        Chunk { bytes: Arc::from(bytes), range: 0..bytes.len() }
+    }
+}
+
 impl State {
     /// Takes `sent` bytes off the front of the queue.
     fn sent(&mut self, sent: usize) {
@@ -268,6 +335,36 @@ impl State {
             if front.range.is_empty() {
                 self.queue.pop_front();
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn nothing_follows_a_message_that_was_cut_off() {
+        for envelope in [Envelope::Nul, Envelope::WebSocketBinary] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            let link = Arc::new(Link::new(listener.accept().unwrap().0));
+            let outbox = Outbox::new(Arc::clone(&link), envelope.clone(), 1 << 20, None);
+            let bytes = vec![b'x'; 64 << 20];
+            let whole = 0..bytes.len() as u32;
+            assert_eq!(outbox.push(&Batch::new(&bytes), std::slice::from_ref(&whole)), Pushed::Overflow);
+            // The application had closed it in the same breath: then that is why it is let go.
+            assert_eq!(outbox.finish(&CloseReason::PolicyServed), Pushed::Done);
+            drop((outbox, link));
+            let mut got = Vec::new();
+            client.read_to_end(&mut got).unwrap();
+            let header = Header::of(&envelope, 64 << 20);
+            let payload = got.strip_prefix(header.as_bytes()).unwrap();
+            assert!(!payload.is_empty() && payload.iter().all(|byte| *byte == b'x'), "{envelope:?}");
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::wire::{Element, Frame, ParseError, ParseErrorKind};
+use crate::wire::{Element, Frame, ParseError, ParseErrorKind, StreamError};
 
 /// What answers a frame that is no document, on listeners that read XML.
 pub(super) fn not_a_document(error: &ParseError) -> Element {
@@ -25,6 +25,14 @@ pub(super) fn not_a_document(error: &ParseError) -> Element {
         element.attribute("line", error.line).attribute("column", error.column)
     };
     element.text(format_args!("{}. {advice}", capitalised(&error.reason)))
+}
+
+/// What answers a client whose stream cannot be read any further.
+pub(super) fn not_a_stream(error: &StreamError) -> Element {
+    let sentence = capitalised(&error.to_string());
+    Element::new("error")
+        .attribute("code", "not-xml")
+        .text(format_args!("{sentence}. Send one document that does not end: a root's start tag, then whole elements."))
 }
 
 /// What answers a frame that came too fast.

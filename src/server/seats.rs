@@ -72,7 +72,8 @@ impl NoSeat {
 pub(super) struct Seat {
     seats: Arc<Seats>,
     id: ConnectionId,
-    address: Option<IpAddr>,
+    /// Where it is counted; `None` for loopback, and until a proxy has said where it comes from.
+    address: Mutex<Option<IpAddr>>,
 }
 
 impl Seats {
@@ -80,10 +81,11 @@ impl Seats {
         Seats { state: Mutex::default(), observer }
     }
 
-    /// Gives the connection of `link`, which comes from `address`, a seat for as long as the link lasts.
+    /// Gives the connection of `link`, which comes from `address`, a seat for as long as the link lasts. The address
+    /// is `None` when it is not known yet.
     pub(super) fn take(
         self: &Arc<Seats>,
-        address: IpAddr,
+        address: Option<IpAddr>,
         link: &Arc<Link>,
         limits: &Limits,
     ) -> Result<ConnectionId, NoSeat> {
@@ -91,18 +93,11 @@ impl Seats {
         if state.closed {
             return Err(NoSeat::Stopping);
         }
-        let full = |count: u64, max: u64| Limits::bound(max).is_some_and(|max| count >= max);
         if full(state.connections, limits.connections_max) || state.connections >= ConnectionId::SLOTS_MAX as u64 {
             return Err(NoSeat::ServerFull);
         }
-        let counted = counted_address(address);
-        if let Some(address) = counted {
-            let count = state.by_address.entry(address).or_default();
-            if full(*count, limits.connections_per_address_max) {
-                return Err(NoSeat::AddressFull);
-            }
-            *count += 1;
-        }
+        let counted = address.and_then(counted_address);
+        state.enter(counted, limits)?;
         state.connections += 1;
         state.serial += 1;
         let slot = match state.free.pop() {
@@ -115,7 +110,7 @@ impl Seats {
         state.links[slot] = Some(Arc::downgrade(link));
         let id = ConnectionId::new(state.serial, slot);
         drop(state);
-        link.sit(Seat { seats: Arc::clone(self), id, address: counted });
+        link.sit(Seat { seats: Arc::clone(self), id, address: Mutex::new(counted) });
         Ok(id)
     }
 
@@ -147,6 +142,24 @@ impl Seats {
     }
 }
 
+impl Seat {
+    /// Counts the connection as one from `address`, and no more where it was counted before.
+    pub(super) fn count(&self, address: IpAddr, limits: &Limits) -> Result<(), NoSeat> {
+        let counted = counted_address(address);
+        let mut state = self.seats.lock();
+        let mut before = self.address();
+        if counted != *before {
+            state.enter(counted, limits)?;
+            state.leave(std::mem::replace(&mut before, counted));
+        }
+        Ok(())
+    }
+
+    fn address(&self) -> MutexGuard<'_, Option<IpAddr>> {
+        self.address.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut state = self.seats.lock();
@@ -154,17 +167,38 @@ impl Drop for Seat {
         state.connections -= 1;
         state.links[slot] = None;
         state.free.push(slot as u32);
-        if let Some(address) = self.address
-            && let Some(count) = state.by_address.get_mut(&address)
-        {
-            *count -= 1;
-            if *count == 0 {
-                state.by_address.remove(&address);
-            }
-        }
+        state.leave(*self.address());
         drop(state);
         self.seats.observer.ended(self.id);
     }
+}
+
+impl State {
+    /// Counts a connection from `address`, if there is room for one more.
+    fn enter(&mut self, address: Option<IpAddr>, limits: &Limits) -> Result<(), NoSeat> {
+        let Some(address) = address else { return Ok(()) };
+        let count = self.by_address.get(&address).copied().unwrap_or(0);
+        if full(count, limits.connections_per_address_max) {
+            return Err(NoSeat::AddressFull);
+        }
+        self.by_address.insert(address, count + 1);
+        Ok(())
+    }
+
+    /// Counts a connection from `address` no more.
+    fn leave(&mut self, address: Option<IpAddr>) {
+        let Some(address) = address else { return };
+        if let Some(count) = self.by_address.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_address.remove(&address);
+            }
+        }
+    }
+}
+
+fn full(count: u64, max: u64) -> bool {
+    Limits::bound(max).is_some_and(|max| count >= max)
 }
 
 /// The address under which a connection is counted: IPv6 by its /64, which one customer has; loopback is exempt.
@@ -209,4 +243,88 @@ pub fn thread_ceiling() -> usize {
         let maps: usize = maps.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(65_530);
         (maps / 4).saturating_sub(500).max(1)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::super::observer::Silent;
+    use super::*;
+
+    /// Takes a seat; the link that comes back keeps it.
+    fn sit(seats: &Arc<Seats>, address: &str, limits: &Limits) -> Result<(ConnectionId, Arc<Link>), NoSeat> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let link = Arc::new(Link::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap()));
+        let id = seats.take(Some(address.parse().unwrap()), &link, limits)?;
+        Ok((id, link))
+    }
+
+    fn seats() -> Arc<Seats> {
+        Arc::new(Seats::new(Arc::new(Silent)))
+    }
+
+    #[test]
+    fn connections_are_counted_by_address_and_loopback_is_not() {
+        let limits = Limits { connections_per_address_max: 2, connections_max: 100, ..Limits::default() };
+        for (one, same, other) in [
+            ("192.0.2.1", "192.0.2.1", "192.0.2.2"),
+            ("192.0.2.1", "::ffff:192.0.2.1", "::ffff:192.0.2.2"),
+            ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", "2001:db8:0:2::1"),
+        ] {
+            let seats = seats();
+            let first = sit(&seats, one, &limits).unwrap();
+            let _second = sit(&seats, same, &limits).unwrap();
+            assert_eq!(sit(&seats, one, &limits).err(), Some(NoSeat::AddressFull));
+            assert_eq!(sit(&seats, same, &limits).err(), Some(NoSeat::AddressFull));
+            let _other = sit(&seats, other, &limits).unwrap();
+            drop(first);
+            let _third = sit(&seats, same, &limits).unwrap();
+            assert_eq!(sit(&seats, one, &limits).err(), Some(NoSeat::AddressFull));
+            assert_eq!(seats.taken(), 3);
+        }
+        for loopback in ["127.0.0.1", "127.255.1.2", "::1", "::ffff:127.0.0.1"] {
+            let seats = seats();
+            let _many: Vec<_> = (0..5).map(|_| sit(&seats, loopback, &limits).unwrap()).collect();
+        }
+    }
+
+    #[test]
+    fn a_seat_is_free_again_and_an_id_never() {
+        let limits = Limits { connections_max: 2, ..Limits::default() };
+        let seats = seats();
+        let _stays = sit(&seats, "127.0.0.1", &limits).unwrap();
+        let mut ids = Vec::new();
+        for _ in 0..10 {
+            let (id, _link) = sit(&seats, "127.0.0.1", &limits).unwrap();
+            assert_eq!(sit(&seats, "127.0.0.1", &limits).err(), Some(NoSeat::ServerFull));
+            assert_eq!(id.slot(), 1, "slots are used again");
+            ids.push(id);
+        }
+        ids.dedup();
+        assert_eq!(ids.len(), 10);
+        assert_eq!(seats.taken(), 1);
+    }
+
+    #[test]
+    fn zero_is_no_limit() {
+        let limits = Limits { connections_max: 0, connections_per_address_max: 0, ..Limits::default() };
+        let seats = seats();
+        let many: Vec<_> = (0..70).map(|_| sit(&seats, "192.0.2.1", &limits).unwrap()).collect();
+        assert_eq!(seats.taken(), 70);
+        drop(many);
+        assert_eq!(seats.taken(), 0);
+        assert!(seats.lock().by_address.is_empty(), "nothing is remembered of who is gone");
+    }
+
+    #[test]
+    fn nobody_sits_down_after_the_end() {
+        let seats = seats();
+        let limits = Limits::default();
+        let (_, link) = sit(&seats, "127.0.0.1", &limits).unwrap();
+        seats.close();
+        assert!(link.is_dead());
+        assert_eq!(sit(&seats, "127.0.0.1", &limits).err(), Some(NoSeat::Stopping));
+        assert!(!seats.refuse(&link));
+    }
 }

@@ -10,6 +10,7 @@ use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 use super::engine::Context;
+use super::listener::Framing;
 use crate::wire::{Document, Element, Frame};
 
 /// An application: a state machine that the dispatcher thread feeds, one event at a time. It owns its state without
@@ -152,6 +153,8 @@ impl Peer {
 pub enum Transport {
     /// As they are, on a TCP connection.
     Tcp,
+    /// In WebSocket messages.
+    WebSocket,
 }
 
 /// The time at which an event is handled, given to the application so that it needs no clock.
@@ -191,10 +194,16 @@ pub enum CloseReason {
     WriteTimeout,
     /// It fell behind, and the system has no thread left to write to it.
     NoThreadLeft,
+    /// Its address, named by a proxy, has as many connections as it may.
+    AddressFull,
     /// It asked for the policy file and got it.
     PolicyServed,
-    /// What it speaks is not this protocol (HTTP, TLS).
+    /// It sent an HTTP request and got its answer.
+    HttpAnswered,
+    /// What it speaks is not this protocol (TLS, HTTP where nothing answers it).
     NotXmlSocket(&'static str),
+    /// It broke the protocol in which its frames travel (WebSocket).
+    ProtocolError(Cow<'static, str>),
     /// The application panicked while it handled the connection.
     Panicked,
     /// The server stops.
@@ -227,8 +236,11 @@ impl CloseReason {
             CloseReason::TooSlow => "too-slow",
             CloseReason::WriteTimeout => "write-timeout",
             CloseReason::NoThreadLeft => "server-full",
+            CloseReason::AddressFull => "address-full",
             CloseReason::PolicyServed => "policy-served",
+            CloseReason::HttpAnswered => "http-answered",
             CloseReason::NotXmlSocket(_) => "not-xmlsocket",
+            CloseReason::ProtocolError(_) => "protocol-error",
             CloseReason::Panicked => "internal-error",
             CloseReason::Shutdown => "shutdown",
             CloseReason::Application { code, .. } => code,
@@ -245,8 +257,11 @@ impl CloseReason {
             | CloseReason::TooSlow
             | CloseReason::WriteTimeout
             | CloseReason::NoThreadLeft
+            | CloseReason::AddressFull
             | CloseReason::PolicyServed
+            | CloseReason::HttpAnswered
             | CloseReason::NotXmlSocket(_)
+            | CloseReason::ProtocolError(_)
             | CloseReason::Shutdown
             | CloseReason::Application { .. } => return None,
             CloseReason::IdleTimeout => "No frame came for too long. Answer a ping with <pong/>.".to_owned(),
@@ -261,6 +276,19 @@ impl CloseReason {
             }
             CloseReason::TooFast => "Frames kept coming too fast. Wait before you connect again.".to_owned(),
             CloseReason::Panicked => "The server failed on this request; others are not affected.".to_owned(),
+        };
+        Some(Element::new("error").attribute("code", self.code()).text(text))
+    }
+
+    /// As [`farewell`](CloseReason::farewell), in the words of a listener with this framing.
+    pub(super) fn farewell_in(&self, framing: Framing) -> Option<Element> {
+        let text = match self {
+            _ if framing != Framing::Stream => return self.farewell(),
+            CloseReason::FrameTimeout { .. } => "An element, or the root, was begun but not ended in time.".to_owned(),
+            CloseReason::FrameTooLong { frame_bytes_max } => {
+                format!("An element, or the root's start tag, may have {frame_bytes_max} bytes.")
+            }
+            _ => return self.farewell(),
         };
         Some(Element::new("error").attribute("code", self.code()).text(text))
     }
@@ -283,8 +311,11 @@ impl fmt::Display for CloseReason {
             CloseReason::TooSlow => f.write_str("it reads too slowly: outbox_bytes_max exceeded"),
             CloseReason::WriteTimeout => f.write_str("it took no byte within write_seconds_max"),
             CloseReason::NoThreadLeft => f.write_str("it fell behind and no thread is left to write to it"),
+            CloseReason::AddressFull => f.write_str("its address has as many connections as it may"),
             CloseReason::PolicyServed => f.write_str("policy file served"),
+            CloseReason::HttpAnswered => f.write_str("HTTP request answered"),
             CloseReason::NotXmlSocket(what) => write!(f, "not an XMLSocket client: {what}"),
+            CloseReason::ProtocolError(error) => write!(f, "it broke the protocol: {error}"),
             CloseReason::Panicked => f.write_str("the application panicked"),
             CloseReason::Shutdown => f.write_str("the server stops"),
             CloseReason::Application { text, .. } => f.write_str(text),

@@ -32,6 +32,8 @@ pub(super) struct Shared {
     pub(super) budget: Budget,
     pub(super) seats: Arc<Seats>,
     pub(super) observer: Arc<dyn Observer>,
+    /// Whether the observer is to be shown the frames that are sent.
+    pub(super) wants_frames_out: bool,
     limits: RwLock<Arc<Limits>>,
     stopping: AtomicBool,
     addresses: Vec<SocketAddr>,
@@ -198,6 +200,7 @@ impl Builder {
             inbox,
             budget: Budget::new(),
             seats: Arc::new(Seats::new(Arc::clone(&observer))),
+            wants_frames_out: observer.wants_frames_out(),
             observer,
             limits: RwLock::new(Arc::new(self.limits)),
             stopping: AtomicBool::new(false),

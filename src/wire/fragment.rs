@@ -213,6 +213,10 @@ mod tests {
             assert_eq!(fragment.complete().text().unwrap(), complete);
             assert!(fragment.document(9).is_ok(), "{element}");
             assert_eq!(fragment.frame().text().unwrap(), element, "the text stays as it was");
+            let mut encoded = Vec::new();
+            fragment.encode(&mut encoded);
+            assert_eq!(encoded, element.as_bytes());
+            assert_eq!(fragment.into_frame().bytes(), encoded);
         }
         let document = fragment(root, "<s:a/>").document(9).unwrap();
         assert_eq!(document.root().tag_name().namespace(), Some("urn:s"));

@@ -68,7 +68,7 @@ limits! {
     login_seconds_max = 60, optional;
     /// Seconds without a sign of life (chat asks with a ping at half of it).
     idle_seconds_max = 300, optional;
-    /// Seconds after which a silent connection is made known to the application; 0 (at once) when no policy is served.
+    /// Seconds after which a silent connection is made known to the application; 0 (at once) when neither a policy nor HTTP is served.
     announce_seconds = 1, optional;
     /// Frames a second from one connection, one more counted for each started KiB beyond the first.
     frames_per_second_max = 50, optional;

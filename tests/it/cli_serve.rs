@@ -60,8 +60,11 @@ fn a_relay_hands_every_frame_on_byte_for_byte() {
         bob.send(b"bob\0");
         let heard: Vec<_> = (0..=usize::from(echo)).map(|_| ann.frame().unwrap()).collect();
         assert_eq!(heard, if echo { &["ann", "bob"][..] } else { &["bob"] });
+        // Whether bob was there in time for ann's first frame is open; from here on both are.
+        ann.send(b"now\0");
+        while bob.frame().expect("the relay goes on") != "now" {}
         if echo {
-            assert_eq!(bob.frame().as_deref(), Some("bob"));
+            assert_eq!(ann.frame().as_deref(), Some("now"));
         }
         let sent: Vec<u8> = frames.iter().flat_map(|frame| [frame, &b"\0"[..]].concat()).collect();
         ann.send(&sent);
@@ -293,4 +296,73 @@ fn the_example_of_the_reference_configuration_runs() {
     let serve = Serve::with(&["serve", "--config", reference, "--listen", "127.0.0.1:0"], 1);
     serve.connect().ask("<ping/>", "<pong/>");
     assert_eq!(serve.stop().code, 0);
+}
+
+#[test]
+fn a_chat_is_had_with_zero_bytes_and_as_a_stream() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("chat.toml");
+    let listeners = "listen = []\n[[listener]]\naddress = \"127.0.0.1:0\"\n\
+        [[listener]]\naddress = \"127.0.0.1:0\"\nframing = \"stream\"\n\
+        [[listener]]\naddress = \"127.0.0.1:0\"\nframing = \"stream\"\napp = \"relay\"\n";
+    std::fs::write(&file, listeners).unwrap();
+    let serve = Serve::with(&["serve", "--config", file.to_str().unwrap()], 3);
+    let mut ann = serve.connect();
+    ann.ask("<login nick='ann'/>", "<welcome");
+    ann.ask("<join room='lobby'/>", "<room ");
+    let mut bob = Stream::to(serve.address(1));
+    bob.say("<s xmlns='urn:chat' id='1'>");
+    bob.hear("<s xmlns='urn:chat' id='1'>");
+    bob.say("<login nick='bob'/><join room='lobby'/>");
+    bob.hear("<welcome nick=\"bob\" ");
+    bob.hear("<room name=\"lobby\" ");
+    ann.ask("<message room='lobby'>one <b>two</b></message>", "one <b>two</b>");
+    bob.hear("one <b>two</b></message>");
+    bob.say("<message room='lobby'>three</message></s>");
+    assert!(ann.ask("<ping/>", "three").ends_with(">three</message>"));
+    let rest = bob.rest();
+    assert!(rest.ends_with(">three</message></s>"), "he hears himself and then the end: {rest}");
+
+    // A relay is a world of its own, and checks what it hands on.
+    let (mut cay, mut dan) = (Stream::to(serve.address(2)), Stream::to(serve.address(2)));
+    for client in [&mut cay, &mut dan] {
+        client.say("<s>");
+        client.hear("<s>");
+    }
+    cay.say("<a></b><c/>");
+    cay.hear("<error code=\"not-xml\"");
+    let ended = serve.stop();
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(cay.rest().ends_with("</s>"));
+    assert_eq!(dan.rest(), "<c/></s>");
+}
+
+/// A client of an endless document.
+struct Stream(TcpStream, String);
+
+impl Stream {
+    fn to(address: SocketAddr) -> Stream {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(crate::scripted::WAIT)).unwrap();
+        Stream(stream, String::new())
+    }
+
+    fn say(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Reads up to the end of `text`.
+    fn hear(&mut self, text: &str) {
+        while !self.1.ends_with(text) {
+            let mut byte = [0];
+            assert_eq!(self.0.read(&mut byte).unwrap(), 1, "{text} did not come, but {}", self.1);
+            self.1.push(byte[0].into());
+        }
+        self.1.clear();
+    }
+
+    fn rest(mut self) -> String {
+        self.0.read_to_string(&mut self.1).unwrap();
+        self.1
+    }
 }

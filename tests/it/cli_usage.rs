@@ -9,15 +9,17 @@ const REWRITE: &str = "XMLSOCKET_REWRITE_HELP";
 
 #[test]
 fn the_help_of_every_command_is_what_docs_keep() {
-    let pages: [(&str, &[&str]); 8] = [
+    let pages: [(&str, &[&str]); 10] = [
         ("xmlsocket", &[]),
         ("serve", &["serve"]),
         ("chat", &["chat"]),
         ("connect", &["connect"]),
         ("policy", &["policy"]),
         ("policy-fetch", &["policy", "fetch"]),
+        ("policy-check", &["policy", "check"]),
         ("bench", &["bench"]),
         ("check-config", &["check-config"]),
+        ("ruffle-config", &["ruffle-config"]),
     ];
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/help");
     let mut kept: Vec<PathBuf> = std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -52,7 +54,8 @@ fn every_wrong_argument_is_one_sentence_and_exit_code_2() {
         (&["serve", "--app", "chat", "--app", "relay"], "`--app` is given twice"),
         (&["serve", "--frames", "json"], "`--frames` takes `auto`, `xml` or `any`"),
         (&["serve", "--frames", "any"], "a chat reads XML"),
-        (&["serve", "--framing", "stream"], "`--framing` takes `nul` or `line`, not the string \"stream\""),
+        (&["serve", "--framing", "tab"], "`--framing` takes `nul`, `line` or `stream`, not the string \"tab\""),
+        (&["serve", "--app", "relay", "--framing", "stream", "--frames", "any"], "a stream is one XML document"),
         (&["serve", "--listen", "1024"], "`--listen` takes an address such as `127.0.0.1:1024`"),
         (&["serve", "--policy-listen", "843"], "`--policy-listen` takes an address"),
         (
@@ -100,6 +103,17 @@ fn every_wrong_argument_is_one_sentence_and_exit_code_2() {
         (&["connect", "a", "--wait", "90000"], "`--wait` takes a whole number in 0 to 86400, not `90000`"),
         (&["policy", "fetch", "a"], "<PORT> is missing; see `xmlsocket policy fetch --help`"),
         (&["policy", "fetch", "a", "0"], "`PORT` takes a whole number in 1 to 65535, not `0`"),
+        (&["policy", "check", "a", "1"], "--from <DOMAIN> is missing; see `xmlsocket policy check --help`"),
+        (
+            &["policy", "check", "a", "1", "--from", "b.test", "--player", "nine"],
+            "`--player`: \"nine\" is no player: write a version such as `9.0.124`, or `air`; see `xmlsocket policy check",
+        ),
+        (&["policy", "check", "a", "1", "--from", "ftp://b.test/"], "`--from`: "),
+        (&["policy", "check", "a", "1", "--from", "b.test", "--load-policy", "b.test"], "`--load-policy`: "),
+        (
+            &["policy", "check", "a", "1", "--from", "b", "--master-port", "0"],
+            "takes a whole number in 1 to 65535, not `0`",
+        ),
         (
             &["policy", "fetsh", "a", "1"],
             "there is no command `fetsh`; the nearest one is `fetch`; see `xmlsocket policy --help`",
@@ -218,7 +232,7 @@ fn low_ports_and_what_players_ignore_are_remarked_upon() {
 #[test]
 fn the_manual_names_every_option_and_every_limit() {
     let manual = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/MANUAL.md")).unwrap();
-    for page in ["serve", "chat", "connect", "policy-fetch", "bench", "check-config"] {
+    for page in ["serve", "chat", "connect", "policy-fetch", "policy-check", "check-config", "ruffle-config", "bench"] {
         let help = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/help/{page}.txt"));
         let help = std::fs::read_to_string(help).unwrap();
         let options = help.lines().filter_map(|line| line.trim_start().strip_prefix("--"));

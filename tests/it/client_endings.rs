@@ -87,7 +87,7 @@ fn close_frees_who_waits_for_an_event() {
     let socket = connected(&server);
     let sender = socket.sender();
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| socket.recv());
+        let waiting = scope.spawn(|| socket.recv_timeout(WAIT));
         sender.close().unwrap();
         assert!(matches!(waiting.join().unwrap(), Err(Error::NotConnected)));
     });

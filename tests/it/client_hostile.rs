@@ -91,6 +91,36 @@ fn a_server_that_never_reads_costs_one_deadline() {
 }
 
 #[test]
+fn a_sender_that_waits_for_another_has_the_same_deadline() {
+    let done = Arc::new(Barrier::new(2));
+    let server = {
+        let done = Arc::clone(&done);
+        Scripted::once(move |_peer| {
+            done.wait();
+        })
+    };
+    let mut socket = XmlSocket::new();
+    socket.set_send_timeout(Duration::from_millis(200));
+    connect(&mut socket, &server);
+    let begin = Instant::now();
+    std::thread::scope(|scope| {
+        let sending = [(); 4].map(|()| {
+            let sender = socket.sender();
+            scope.spawn(move || {
+                let frame = "x".repeat(32 << 20);
+                (0..100).find_map(|_| sender.send(&frame).err()).expect("the system's buffers are finite")
+            })
+        });
+        let errors: Vec<_> = sending.into_iter().map(|sending| sending.join().unwrap()).collect();
+        assert!(errors.iter().all(Error::is_closed) && errors.iter().any(Error::is_timeout), "{errors:?}");
+    });
+    assert!(begin.elapsed() < WAIT, "{:?}", begin.elapsed());
+    assert_fails(&socket, "did not take a frame within 200ms");
+    done.wait();
+    server.join();
+}
+
+#[test]
 fn close_frees_a_blocked_send() {
     let done = Arc::new(Barrier::new(2));
     let server = {
@@ -191,14 +221,16 @@ fn a_silent_server_is_left_when_silence_is_bounded() {
 
 #[test]
 fn frames_of_several_threads_do_not_mix() {
-    const THREADS: usize = 8;
-    const FRAMES: usize = 50;
+    const THREADS: usize = 4;
+    const FRAMES: usize = 3;
+    // Longer than the system's buffers, so that each frame takes several writes.
+    const BYTES: usize = 4 << 20;
     let server = Scripted::once(|mut peer| {
         let mut counts = [0; THREADS];
         for _ in 0..THREADS * FRAMES {
             let frame = peer.hear();
             let first = frame.as_bytes()[0];
-            assert!(frame.len() == 5_000 && frame.bytes().all(|byte| byte == first), "frames are mixed");
+            assert!(frame.len() == BYTES && frame.bytes().all(|byte| byte == first), "frames are mixed");
             counts[usize::from(first - b'a')] += 1;
         }
         assert_eq!(counts, [FRAMES; THREADS]);
@@ -208,7 +240,7 @@ fn frames_of_several_threads_do_not_mix() {
         for letter in (b'a'..).take(THREADS) {
             let sender = socket.sender();
             scope.spawn(move || {
-                let frame = char::from(letter).to_string().repeat(5_000);
+                let frame = char::from(letter).to_string().repeat(BYTES);
                 (0..FRAMES).for_each(|_| sender.send(&frame).unwrap());
             });
         }

@@ -157,7 +157,7 @@ fn a_listener_hears_of_it_and_can_end_it() {
     socket.set_reconnect(Some(quick()));
     socket.listen(Teller(teller));
     socket.connect("127.0.0.1", server.port()).unwrap();
-    socket.wait();
+    assert!(socket.wait_timeout(WAIT));
     server.join();
     drop(socket);
     assert_eq!(told.iter().collect::<Vec<_>>(), ["connect", "close", "reconnecting 1", "connect", "enough"]);

@@ -23,7 +23,7 @@ fn last_words_arrive_although_the_client_keeps_talking() {
         },
     ));
     let mut client = Client::with_small_buffer(running.address);
-    let id = running.notes.opened();
+    let id = running.opened();
     client.send("<kick/>");
     client.write(&b"<more/>\0".repeat(20_000));
     assert_eq!(running.notes.closed(id), quit());

@@ -52,6 +52,17 @@ fn every_error_code_is_in_a_play() {
 }
 
 #[test]
+fn every_error_code_is_documented() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let texts = std::fs::read_dir(folder).expect("the documents").map(|file| file.expect("a file").path());
+    let texts = texts.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let texts: String = texts.map(|path| std::fs::read_to_string(path).expect("a document")).collect();
+    for code in Code::ALL {
+        assert!(texts.contains(&format!("| `{}` |", code.as_str())), "no document explains {code:?}");
+    }
+}
+
+#[test]
 fn a_play_that_goes_otherwise_fails() {
     for (play, failure) in [
         ("Romeo connects\nRomeo sends: <ping/>", "2: Romeo has not read: <pong/>"),

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use xmlsocket::server::{CloseReason, Handle, Listener, Server};
-use xmlsocket::wire::Element;
+use xmlsocket::wire::{Element, Limits};
 
 use crate::harness::{Client, DEADLINE, Probe, lock, log_lines};
 
@@ -83,7 +83,10 @@ fn serve_with_few_descriptors() {
     let quiet = Listener::bind("127.0.0.1:0", Default::default()).unwrap();
     let busy = Listener::bind("127.0.0.1:0", Default::default()).unwrap();
     let address = busy.local_addr();
-    let server = Server::builder().listen(quiet).listen(busy).serve(probe).unwrap();
+    // The parent asks again and again whether there is a descriptor left.
+    let mut limits = Limits::default();
+    limits.frames_per_second_max = 0;
+    let server = Server::builder().listen(quiet).listen(busy).limits(limits).serve(probe).unwrap();
     assert!(stopper.set(server.handle()).is_ok());
     println!("address {address}");
     server.wait();

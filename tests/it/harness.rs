@@ -2,182 +2,36 @@
 //! every wait is on a channel or a socket, and ends at [`DEADLINE`].
 
 use std::any::Any;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener};
+use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
-use socket2::{Domain, Socket, Type};
+use crossbeam_channel::{Sender, unbounded};
+use socket2::SockRef;
 use xmlsocket::policy::{PolicyFile, PortList};
 use xmlsocket::server::{
-    CloseReason, ConnectionId, Context, Frames, Listener, ListenerSettings, Message, Observer, Peer, Server, Service,
+    CloseReason, ConnectionId, Context, Frames, Listener, ListenerSettings, Message, Server, Service,
 };
 use xmlsocket::wire::Limits;
 
+pub(crate) use self::client::Client;
+use self::reports::Watch;
+pub(crate) use self::reports::{Note, Reports, Told};
+
+mod client;
+mod reports;
+
 /// The longest that any test waits for anything.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
-
-/// What the server reports, in the order in which it happened.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Note {
-    Accepted(ConnectionId),
-    Refused(String),
-    Opened(ConnectionId),
-    FrameIn(ConnectionId, usize),
-    FellBehind(ConnectionId),
-    Closed(ConnectionId, CloseReason),
-    Ended(ConnectionId),
-}
-
-/// What the service was told, in the order in which it happened. Ticks are not reported: they come all the time.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Told {
-    Open(ConnectionId),
-    Message(ConnectionId, String),
-    Idle(ConnectionId),
-    Close(ConnectionId, CloseReason),
-    External,
-    Shutdown,
-}
-
-/// A queue of reports that can be searched: what a search skips stays for the next.
-pub(crate) struct Reports<T> {
-    queue: Receiver<T>,
-    skipped: Vec<T>,
-}
-
-impl<T: std::fmt::Debug> Reports<T> {
-    fn new(queue: Receiver<T>) -> Reports<T> {
-        Reports { queue, skipped: Vec::new() }
-    }
-
-    /// Waits for the first report that `pick` gives something for, and takes it out.
-    pub(crate) fn wait<R>(&mut self, what: &str, mut pick: impl FnMut(&T) -> Option<R>) -> R {
-        for at in 0..self.skipped.len() {
-            if let Some(picked) = pick(&self.skipped[at]) {
-                self.skipped.remove(at);
-                return picked;
-            }
-        }
-        let deadline = Instant::now() + DEADLINE;
-        loop {
-            match self.queue.recv_deadline(deadline) {
-                Ok(report) => match pick(&report) {
-                    Some(picked) => return picked,
-                    None => self.skipped.push(report),
-                },
-                Err(_) => panic!("no report of: {what}; there were {:?}", self.tail()),
-            }
-        }
-    }
-
-    /// All reports that are there, whether skipped before or not.
-    pub(crate) fn all(&mut self) -> Vec<T> {
-        self.skipped.extend(self.queue.try_iter());
-        std::mem::take(&mut self.skipped)
-    }
-
-    fn tail(&self) -> &[T] {
-        &self.skipped[self.skipped.len().saturating_sub(20)..]
-    }
-}
-
-impl Reports<Note> {
-    pub(crate) fn opened(&mut self) -> ConnectionId {
-        self.wait("a connection opened", |note| match note {
-            Note::Opened(id) => Some(*id),
-            _ => None,
-        })
-    }
-
-    pub(crate) fn closed(&mut self, id: ConnectionId) -> CloseReason {
-        self.wait(&format!("{id} closed"), |note| match note {
-            Note::Closed(closed, reason) if *closed == id => Some(reason.clone()),
-            _ => None,
-        })
-    }
-
-    pub(crate) fn any_closed(&mut self) -> (ConnectionId, CloseReason) {
-        self.wait("a connection closed", |note| match note {
-            Note::Closed(id, reason) => Some((*id, reason.clone())),
-            _ => None,
-        })
-    }
-
-    pub(crate) fn any_ended(&mut self) -> ConnectionId {
-        self.wait("a connection ended", |note| match note {
-            Note::Ended(id) => Some(*id),
-            _ => None,
-        })
-    }
-
-    pub(crate) fn fell_behind(&mut self, id: ConnectionId) {
-        self.wait(&format!("{id} fell behind"), |note| (*note == Note::FellBehind(id)).then_some(()));
-    }
-}
-
-impl Reports<Told> {
-    pub(crate) fn open(&mut self) -> ConnectionId {
-        self.wait("on_open", |told| match told {
-            Told::Open(id) => Some(*id),
-            _ => None,
-        })
-    }
-
-    pub(crate) fn message(&mut self) -> String {
-        self.wait("on_message", |told| match told {
-            Told::Message(_, text) => Some(text.clone()),
-            _ => None,
-        })
-    }
-
-    pub(crate) fn close(&mut self, id: ConnectionId) -> CloseReason {
-        self.wait("on_close", |told| match told {
-            Told::Close(closed, reason) if *closed == id => Some(reason.clone()),
-            _ => None,
-        })
-    }
-}
-
-/// Reports to a channel.
-struct Watch(Sender<Note>);
-
-impl Watch {
-    fn note(&self, note: Note) {
-        let _ = self.0.send(note);
-    }
-}
-
-impl Observer for Watch {
-    fn accepted(&self, id: ConnectionId, _: SocketAddr) {
-        self.note(Note::Accepted(id));
-    }
-    fn refused(&self, _: SocketAddr, code: &str) {
-        self.note(Note::Refused(code.to_owned()));
-    }
-    fn opened(&self, id: ConnectionId, _: &Peer) {
-        self.note(Note::Opened(id));
-    }
-    fn frame_in(&self, id: ConnectionId, frame: &[u8]) {
-        self.note(Note::FrameIn(id, frame.len()));
-    }
-    fn fell_behind(&self, id: ConnectionId) {
-        self.note(Note::FellBehind(id));
-    }
-    fn closed(&self, id: ConnectionId, reason: &CloseReason) {
-        self.note(Note::Closed(id, reason.clone()));
-    }
-    fn ended(&self, id: ConnectionId) {
-        self.note(Note::Ended(id));
-    }
-}
 
 type On<A> = Box<dyn FnMut(&mut Context<'_>, A) + Send>;
 
 /// A service that reports what it is told and then does what a test says.
 pub(crate) struct Probe {
     told: Option<Sender<Told>>,
+    /// Where each connection is named once the service knows it.
+    known: Option<Sender<ConnectionId>>,
     pub(crate) on_open: On<ConnectionId>,
     pub(crate) on_message: On<(ConnectionId, Message)>,
     pub(crate) on_idle: On<ConnectionId>,
@@ -192,6 +46,7 @@ impl Default for Probe {
     fn default() -> Probe {
         Probe {
             told: None,
+            known: None,
             on_open: Box::new(|_, _| {}),
             on_message: Box::new(|cx, (from, message)| cx.send(from, message.frame())),
             on_idle: Box::new(|_, _| {}),
@@ -237,6 +92,10 @@ impl Probe {
 impl Service for Probe {
     fn on_open(&mut self, cx: &mut Context<'_>, id: ConnectionId) {
         self.tell(Told::Open(id));
+        // Before the test's own part, which may panic; whatever else comes is handled after it.
+        if let Some(known) = &self.known {
+            let _ = known.send(id);
+        }
         (self.on_open)(cx, id);
     }
     fn on_message(&mut self, cx: &mut Context<'_>, from: ConnectionId, message: Message) {
@@ -268,6 +127,8 @@ impl Service for Probe {
 pub(crate) struct Setup {
     pub(crate) limits: Limits,
     pub(crate) settings: ListenerSettings,
+    /// Bytes that the system takes from the server for a client that does not read; its own choice is some megabytes.
+    pub(crate) send_buffer: Option<usize>,
     /// Whether there is a policy port, too: the second address.
     pub(crate) policy_port: bool,
     /// Whether messages are reported by the service: switched off where there are very many.
@@ -279,7 +140,7 @@ impl Setup {
     pub(crate) fn new() -> Setup {
         let mut limits = Limits::default();
         limits.frames_per_second_max = 0;
-        Setup { limits, settings: ListenerSettings::default(), policy_port: false, told: true }
+        Setup { limits, settings: ListenerSettings::default(), send_buffer: None, policy_port: false, told: true }
     }
 
     /// Sets limits.
@@ -304,6 +165,12 @@ impl Setup {
         self.settings(|settings| settings.policy = Some(Arc::new(|_| test_policy())))
     }
 
+    /// A client that does not read falls behind soon.
+    pub(crate) fn small_send_buffer(mut self) -> Setup {
+        self.send_buffer = Some(8 * 1024);
+        self
+    }
+
     /// Nothing is reported but the observer's notes.
     pub(crate) fn quiet(mut self) -> Setup {
         self.told = false;
@@ -312,18 +179,39 @@ impl Setup {
 
     /// Starts the server.
     pub(crate) fn serve(self, mut probe: Probe) -> Running {
+        let (told, telling) = unbounded();
+        let (known, knowing) = unbounded();
+        probe.told = self.told.then_some(told);
+        probe.known = Some(known);
+        let mut running = self.serve_service(probe);
+        running.told = Reports::new(telling);
+        running.known = Reports::new(knowing);
+        running
+    }
+
+    /// Starts the server with a service of the test's own, which reports nothing.
+    pub(crate) fn serve_service(self, service: impl Service + 'static) -> Running {
         log_lines();
         let (notes, noted) = unbounded();
-        let (told, telling) = unbounded();
-        probe.told = self.told.then_some(told);
-        let listener = Listener::bind("127.0.0.1:0", self.settings).unwrap();
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        if let Some(bytes) = self.send_buffer {
+            // Connections inherit it from the socket that accepts them.
+            SockRef::from(&socket).set_send_buffer_size(bytes).unwrap();
+        }
+        let listener = Listener::from_std(socket, self.settings).unwrap();
         let mut builder = Server::builder().listen(listener).limits(self.limits).observer(Arc::new(Watch(notes)));
         if self.policy_port {
             let listener = Listener::bind_policy("127.0.0.1:0", Arc::new(|_| test_policy())).unwrap();
             builder = builder.listen(listener);
         }
-        let server = builder.serve(probe).unwrap();
-        Running { address: server.local_addr(), server, notes: Reports::new(noted), told: Reports::new(telling) }
+        let server = builder.serve(service).unwrap();
+        Running {
+            address: server.local_addr(),
+            server,
+            notes: Reports::new(noted),
+            told: Reports::new(unbounded().1),
+            known: Reports::new(unbounded().1),
+        }
     }
 }
 
@@ -338,6 +226,7 @@ pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) notes: Reports<Note>,
     pub(crate) told: Reports<Told>,
+    known: Reports<ConnectionId>,
 }
 
 impl Running {
@@ -345,10 +234,16 @@ impl Running {
         Client::connect(self.address)
     }
 
+    /// Waits until the service knows of one connection more. It MUST be a [`Probe`].
+    pub(crate) fn opened(&mut self) -> ConnectionId {
+        let id = self.notes.opened();
+        self.known.wait("the service knows it", |known| (*known == id).then_some(id))
+    }
+
     /// Connects and waits until the service knows of it. There MUST be no policy, so that it does at once.
     pub(crate) fn join(&mut self) -> (Client, ConnectionId) {
         let client = self.connect();
-        (client, self.notes.opened())
+        (client, self.opened())
     }
 
     /// Stops the server and gives how long that took.
@@ -359,100 +254,29 @@ impl Running {
     }
 }
 
-/// A raw client. Every read and write has the deadline.
-pub(crate) struct Client {
-    pub(crate) stream: TcpStream,
-    /// Bytes that were read after the last frame.
-    unread: Vec<u8>,
+/// Runs `test`, which is called `name`, in a process of its own: this binary once more, with that one test.
+pub(crate) fn alone(name: &str, test: impl FnOnce()) {
+    const CHILD: &str = "XMLSOCKET_TEST_ALONE";
+    if std::env::var_os(CHILD).is_some() {
+        return test();
+    }
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(CHILD, "1")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-impl Client {
-    pub(crate) fn connect(address: SocketAddr) -> Client {
-        Client::from_stream(TcpStream::connect_timeout(&address, DEADLINE).unwrap())
-    }
+/// A small generator of numbers that look random (xorshift); tests print its seed.
+pub(crate) struct Random(pub(crate) u64);
 
-    /// A client whose system takes few bytes that it does not read.
-    pub(crate) fn with_small_buffer(address: SocketAddr) -> Client {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
-        socket.set_recv_buffer_size(4_096).unwrap();
-        socket.connect_timeout(&address.into(), DEADLINE).unwrap();
-        Client::from_stream(socket.into())
-    }
-
-    fn from_stream(stream: TcpStream) -> Client {
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        stream.set_write_timeout(Some(DEADLINE)).unwrap();
-        Client { stream, unread: Vec::new() }
-    }
-
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.stream.local_addr().unwrap()
-    }
-
-    /// Sends one frame.
-    pub(crate) fn send(&mut self, text: &str) {
-        let mut bytes = text.as_bytes().to_vec();
-        bytes.push(0);
-        self.write(&bytes);
-    }
-
-    /// Sends bytes as they are.
-    pub(crate) fn write(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).unwrap();
-    }
-
-    /// The next frame; `None` at the end of the stream, whatever was begun. A reset counts as an end.
-    pub(crate) fn frame_or_end(&mut self) -> Option<String> {
-        let mut searched = 0;
-        loop {
-            if let Some(end) = self.unread[searched..].iter().position(|&byte| byte == 0) {
-                let frame: Vec<u8> = self.unread.drain(..=searched + end).collect();
-                return Some(String::from_utf8(frame[..frame.len() - 1].to_vec()).unwrap());
-            }
-            searched = self.unread.len();
-            let mut bytes = [0; 16 * 1024];
-            match self.stream.read(&mut bytes) {
-                Ok(0) => return None,
-                Ok(count) => self.unread.extend_from_slice(&bytes[..count]),
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
-                Err(error) => panic!("no frame and no end: {error}; so far {:?}", self.unread.escape_ascii()),
-            }
-        }
-    }
-
-    /// The next frame, which must be there.
-    pub(crate) fn frame(&mut self) -> String {
-        self.frame_or_end().expect("the connection ended and a frame was expected")
-    }
-
-    /// The connection must end, without another byte.
-    pub(crate) fn end(&mut self) {
-        assert_eq!(self.rest().escape_ascii().to_string(), "", "nothing more was expected");
-    }
-
-    /// All bytes up to the end.
-    pub(crate) fn rest(&mut self) -> Vec<u8> {
-        let mut rest = std::mem::take(&mut self.unread);
-        let mut bytes = [0; 16 * 1024];
-        loop {
-            match self.stream.read(&mut bytes) {
-                Ok(0) => return rest,
-                Ok(count) => rest.extend_from_slice(&bytes[..count]),
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => return rest,
-                Err(error) => panic!("no end: {error}; so far {} bytes", rest.len()),
-            }
-        }
-    }
-
-    /// Says that nothing more will be sent.
-    pub(crate) fn half_close(&self) {
-        self.stream.shutdown(Shutdown::Write).unwrap();
-    }
-
-    /// Makes the system answer with a reset when this client is dropped.
-    pub(crate) fn reset(self) {
-        socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
+impl Random {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % bound as u64) as usize
     }
 }
 

@@ -21,21 +21,47 @@ mod scripted;
 mod announce;
 mod closing;
 mod descriptors;
+mod embedding;
 mod harness;
+mod hostile;
 mod http;
 mod limits;
+mod panics;
+mod random;
 mod server;
 mod shutdown;
+mod slow_reader;
+mod streams;
+
+// The edges.
+#[cfg(any(feature = "web", feature = "websocket"))]
+mod http_client;
+#[cfg(any(feature = "web", feature = "websocket"))]
+mod proxy;
+#[cfg(any(feature = "web", feature = "websocket"))]
+mod web;
+#[cfg(feature = "websocket")]
+mod websocket;
+#[cfg(feature = "websocket")]
+mod websocket_client;
+#[cfg(feature = "websocket")]
+mod websocket_handshake;
 
 // What people say to a chat and what they get, as plays.
 #[cfg(feature = "chat")]
 mod conversations;
+#[cfg(feature = "chat")]
+mod crowds;
 
 // The program.
 #[cfg(all(feature = "cli", target_os = "linux"))]
 mod bench;
 #[cfg(feature = "cli")]
+mod cli_browsers;
+#[cfg(feature = "cli")]
 mod cli_clients;
+#[cfg(feature = "cli")]
+mod cli_policy;
 #[cfg(feature = "cli")]
 mod cli_serve;
 #[cfg(feature = "cli")]
@@ -46,6 +72,8 @@ mod cli_usage;
 mod memory;
 #[cfg(feature = "cli")]
 mod program;
+#[cfg(feature = "cli")]
+mod readme;
 
 // The order of the house: layers, features, lengths.
 mod tidy;

@@ -1,6 +1,6 @@
 //! Stopping: from wherever it is asked for, whatever the clients are doing, within the time that was given.
 
-use std::net::SocketAddr;
+use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use crossbeam_channel::bounded;
 use xmlsocket::server::{CloseReason, ConnectionId, Ended, Listener, Observer, PostError, Server};
 use xmlsocket::wire::{Element, Limits};
 
-use crate::harness::{Client, DEADLINE, Note, Probe, Setup, Told};
+use crate::harness::{Client, DEADLINE, Note, Probe, Setup, Told, alone, lock};
 
 /// What stopping may take beside the time that clients are given.
 const SMALL: Duration = Duration::from_millis(900);
@@ -32,7 +32,7 @@ fn a_stalled_client_that_has_closed_its_half_cannot_delay_a_stop() {
         })
         .serve(generous());
     let mut client = Client::with_small_buffer(running.address);
-    let id = running.notes.opened();
+    let id = running.opened();
     client.send("<more/>");
     client.half_close();
     running.notes.fell_behind(id);
@@ -62,7 +62,7 @@ fn a_seat_is_free_only_when_nothing_waits_for_its_client_any_more() {
         })
         .serve(generous());
     let mut client = Client::with_small_buffer(running.address);
-    let id = running.notes.opened();
+    let id = running.opened();
     client.send("<more/>");
     client.half_close();
     running.notes.fell_behind(id);
@@ -145,7 +145,7 @@ fn limits_beyond_all_time_are_no_limits() {
     let mut client = running.connect();
     client.send("<a/>");
     assert_eq!(client.frame(), "<a/>");
-    let id = running.notes.opened();
+    let id = running.opened();
     let took = running.stop();
     assert!(took < SMALL, "{took:?}");
     assert!(running.notes.all().contains(&Note::Ended(id)));
@@ -168,6 +168,145 @@ fn a_service_may_set_limits_and_stop_its_own_server() {
     client.end();
     assert_eq!(running.server.wait(), Ended::Shutdown);
     assert_eq!(running.server.handle().post(()), Err(PostError::Stopped(())));
-    let refused = std::net::TcpStream::connect_timeout(&SocketAddr::from(running.address), DEADLINE);
+    let refused = std::net::TcpStream::connect_timeout(&running.address, DEADLINE);
     assert!(refused.is_err(), "nobody listens any more");
+}
+
+/// The names of this process's threads.
+fn threads() -> Vec<String> {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let names = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).unwrap_or_default());
+    names.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
+}
+
+/// Clients in every state that there is, most of which stay. In a process of its own, for the count of its threads.
+#[test]
+fn a_stop_ends_every_thread_whatever_the_clients_are_doing() {
+    alone("shutdown::a_stop_ends_every_thread_whatever_the_clients_are_doing", || {
+        let before = threads();
+        let mut running = Setup::new()
+            .policy()
+            .quiet()
+            .small_send_buffer()
+            .limits(|limits| {
+                limits.announce_seconds = 1_000;
+                limits.connections_max = 60;
+                limits.outbox_bytes_max = 64 << 20;
+                limits.shutdown_seconds_max = 1;
+            })
+            .serve(Probe::answering(|cx, from, text| match text {
+                "<quit/>" => cx.close(from, CloseReason::application("quit", "It said so.")),
+                "<more/>" => (0..4).for_each(|_| cx.send(from, &megabyte())),
+                _ => cx.send(from, &Element::new("a")),
+            }));
+        let firsts: [&[u8]; 12] = [
+            b"",
+            b"GE",
+            b"ODD / HT",
+            b"GET / HTTP/1.1\r\n\r\n",
+            b"POST / HTTP/1.1\r\n\r\n",
+            b"<policy-file",
+            b"<policy-file-request/>\0",
+            b"\x16\x03",
+            b"<a/>\0",
+            b"<a/>\0<begun",
+            b"<quit/>\0",
+            b"<more/>\0",
+        ];
+        let mut clients = Vec::new();
+        for first in firsts.repeat(5) {
+            let mut client = Client::with_small_buffer(running.address);
+            client.write(first);
+            running.notes.wait("it was accepted", |note| matches!(note, Note::Accepted(_)).then_some(()));
+            clients.push(client);
+        }
+        (0..5).for_each(|_| running.notes.wait("it fell behind", |n| matches!(n, Note::FellBehind(_)).then_some(())));
+        // Some are being told that there is no room, and some flood without reading anything.
+        clients.extend((0..20).map(|_| running.connect()));
+        let flood: Vec<_> = (0..4)
+            .map(|n| {
+                let stream = clients[12 * n + 8].stream.try_clone().unwrap();
+                std::thread::spawn(move || while (&stream).write_all(&b"<a/>\0".repeat(1_000)).is_ok() {})
+            })
+            .collect();
+        let begun = Instant::now();
+        let took = running.stop();
+        assert!(took < Duration::from_secs(1) + SMALL, "{took:?}");
+        assert_eq!(running.server.connections(), 0);
+        let (accepted, ended): (Vec<_>, Vec<_>) = running
+            .notes
+            .all()
+            .into_iter()
+            .filter(|note| matches!(note, Note::Accepted(_) | Note::Ended(_)))
+            .partition(|note| matches!(note, Note::Accepted(_)));
+        assert_eq!(ended.len(), 60 + accepted.len(), "60 acceptances were taken out above");
+        flood.into_iter().for_each(|thread| thread.join().unwrap());
+        // A thread that has ended is shown a moment longer.
+        while threads() != before {
+            assert!(begun.elapsed() < DEADLINE, "{:?}", threads());
+            std::thread::yield_now();
+        }
+        // Those who read to the end find one.
+        clients.iter_mut().for_each(|client| drop(client.rest()));
+    });
+}
+
+#[test]
+fn a_farewell_reaches_everybody_under_load() {
+    let everybody = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let (comers, all) = (Arc::clone(&everybody), everybody);
+    let mut probe = Probe::default();
+    probe.on_open = Box::new(move |_, id| lock(&comers).push(id));
+    probe.on_shutdown = Box::new(move |cx, ()| {
+        cx.send_all(lock(&all).iter().copied(), &Element::new("bye"));
+    });
+    let mut running = Setup::new().quiet().serve(probe);
+    let clients: Vec<_> = (0..20).map(|_| running.join().0).collect();
+    let talking: Vec<_> = clients
+        .into_iter()
+        .map(|mut client| {
+            std::thread::spawn(move || {
+                let mut heard = 0;
+                while client.stream.write_all(b"<a/>\0").is_ok() {
+                    match client.frame_or_end().as_deref() {
+                        Some("<a/>") => heard += 1,
+                        other => return (heard, other.map(str::to_owned)),
+                    }
+                }
+                (heard, client.frame_or_end())
+            })
+        })
+        .collect();
+    // They are all at it.
+    (0..1_000).for_each(|_| running.notes.wait("a frame", |note| matches!(note, Note::FrameIn(..)).then_some(())));
+    let took = running.stop();
+    assert!(took < SMALL, "{took:?}");
+    for thread in talking {
+        let (heard, last) = thread.join().unwrap();
+        assert_eq!(last.as_deref(), Some("<bye/>"), "after {heard} echoes");
+    }
+}
+
+#[test]
+fn dropping_a_server_stops_it() {
+    let mut running = Setup::new().serve(Probe::default());
+    let (mut client, id) = running.join();
+    let (address, handle) = (running.address, running.server.handle());
+    drop(running.server);
+    client.end();
+    assert!(running.notes.all().contains(&Note::Ended(id)));
+    assert_eq!(running.told.all().last(), Some(&Told::Shutdown));
+    assert_eq!(handle.post("late"), Err(PostError::Stopped("late")));
+    // The handle keeps nothing alive: the port is free.
+    Listener::bind(address, Default::default()).unwrap();
+}
+
+#[test]
+fn a_listener_on_every_address_is_woken_too() {
+    for address in ["0.0.0.0:0", "127.0.0.1:0"] {
+        let server = Server::bind(address).unwrap().serve(Probe::default()).unwrap();
+        let begun = Instant::now();
+        server.shutdown();
+        assert!(begun.elapsed() < SMALL, "{address}: {:?}", begun.elapsed());
+    }
 }

@@ -22,38 +22,41 @@ pub(in crate::chat) fn run(chat: &mut Chat, cx: &mut Context<'_>, request: &Requ
     let (count, after) = (request.number("history")?, request.number("after")?);
     let user = chat.users.get(request.from).ok_or(Code::NotLoggedIn)?;
     if !user.rooms.contains(&key) {
-        check(chat, request, &key)?;
+        let password = check(chat, request, &key)?;
         if chat.rooms.get(&key).is_none() {
-            make(chat, cx, request, name)?;
+            make(chat, cx, name)?;
         }
-        let role = match chat.rooms.get(&key) {
-            Some(room) if !room.members().is_empty() => Role::Member,
-            _ => Role::Owner,
+        let empty = chat.rooms.get_mut(&key).filter(|room| room.members().is_empty());
+        let role = match empty {
+            None => Role::Member,
+            Some(room) => {
+                // Whoever makes a room with a password must not find it open because one of that name was left over.
+                room.password = room.password.take().or(password.map(Box::from));
+                Role::Owner
+            }
         };
         chat.enter(cx, request.from, &key, role);
     }
     tell(chat, cx, request, &key, count, after)
 }
 
-/// Whether the person may enter the room, if it is there.
-fn check(chat: &Chat, request: &Request<'_>, key: &Key) -> Result<(), Refusal> {
+/// Whether the person may enter the room, if it is there. Gives the password that the request names.
+fn check<'a>(chat: &Chat, request: &Request<'a>, key: &Key) -> Result<Option<&'a str>, Refusal> {
+    let given = request.attribute("password").filter(|password| !password.is_empty());
     let password = chat.rooms.get(key).and_then(|room| room.password.as_deref());
-    if password.is_some_and(|password| request.attribute("password") != Some(password)) {
+    if password.is_some() && given != password {
         return Err(Code::WrongPassword.into());
     }
+    given.map_or(Ok(()), password::check)?;
     let rooms = chat.users.get(request.from).map_or(0, |user| user.rooms.len());
     match Limits::bound(chat.limits().rooms_per_user_max) {
         Some(max) if rooms as u64 >= max => Err(Code::TooManyRooms.into()),
-        _ => Ok(()),
+        _ => Ok(given),
     }
 }
 
 /// Makes the room. Where there may be no more, an empty one that holds nothing gives way.
-fn make(chat: &mut Chat, cx: &Context<'_>, request: &Request<'_>, name: Name) -> Result<(), Refusal> {
-    let password = request.attribute("password").filter(|password| !password.is_empty());
-    if let Some(password) = password {
-        password::check(password)?;
-    }
+fn make(chat: &mut Chat, cx: &Context<'_>, name: Name) -> Result<(), Refusal> {
     if Limits::bound(chat.limits().rooms_max).is_some_and(|max| chat.rooms.len() as u64 >= max) {
         let one = Query { after: None, before: None, count_max: 1, bytes_max: usize::MAX, bytes_more: 0 };
         let silent = |room: &str| chat.history.page(room, &one).records.is_empty();
@@ -63,7 +66,7 @@ fn make(chat: &mut Chat, cx: &Context<'_>, request: &Request<'_>, name: Name) ->
     }
     let last_id = chat.last_id(cx);
     chat.history.begin(&name.key, last_id);
-    chat.rooms.insert(Room::new(name, password.map(Box::from), cx.now().instant));
+    chat.rooms.insert(Room::new(name, cx.now().instant));
     Ok(())
 }
 

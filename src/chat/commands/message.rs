@@ -30,10 +30,11 @@ pub(in crate::chat) fn run(chat: &mut Chat, cx: &mut Context<'_>, request: &Requ
             return Err(Refusal::new(Code::BadRequest, text));
         }
     }
-    chat.frame.shrink_to(CAPACITY_KEPT);
     if let Some(request_id) = request.id {
-        cx.send(request.from, &vocabulary::ok_message(request_id, id));
+        vocabulary::ok_message(&mut chat.frame, request_id, id);
+        cx.send(request.from, &Written(&chat.frame));
     }
+    chat.frame.shrink_to(CAPACITY_KEPT);
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use super::value::{Assignment, Source, Value};
 use super::{ConfigError, read_set};
 use crate::policy::DomainPattern;
+use crate::server::Network;
 use crate::wire::Limits;
 
 /// The most seconds that a limit may have: thirty years, so that no sum of times overflows.
@@ -42,6 +43,10 @@ enum Kind {
     Domains,
     /// Names of this host.
     Hosts,
+    /// Hosts and ports that SWFs open sockets to.
+    FlashHosts,
+    /// Addresses and ranges of addresses.
+    Networks,
     /// Any text, a file's name among them.
     Text,
     /// A whole number of what the limit's name ends in.
@@ -52,7 +57,7 @@ enum Kind {
 
 const APPS: Kind = Kind::Choice(&["chat", "relay"]);
 const FRAMES: Kind = Kind::Choice(&["auto", "xml", "any"]);
-const FRAMINGS: Kind = Kind::Choice(&["nul", "line"]);
+const FRAMINGS: Kind = Kind::Choice(&["nul", "line", "stream"]);
 
 /// The settings outside of `[limits]`, in the order of the reference.
 const TOP_KEYS: &[Key] = &[
@@ -69,6 +74,12 @@ const TOP_KEYS: &[Key] = &[
     Key { name: "public_port", kind: Kind::Port, default: "0" },
     Key { name: "allow_domain", kind: Kind::Domains, default: "[]" },
     Key { name: "policy_file", kind: Kind::Text, default: r#""""# },
+    Key { name: "http", kind: Kind::Switch, default: "true" },
+    Key { name: "proxy", kind: Kind::Networks, default: "[]" },
+    Key { name: "content", kind: Kind::Text, default: r#""""# },
+    Key { name: "content_list", kind: Kind::Switch, default: "false" },
+    Key { name: "ruffle", kind: Kind::Text, default: r#""""# },
+    Key { name: "flash_host", kind: Kind::FlashHosts, default: "[]" },
     Key { name: "listener", kind: Kind::Listeners, default: "[]" },
 ];
 
@@ -80,6 +91,8 @@ const LISTENER_KEYS: &[(&str, Kind)] = &[
     ("framing", FRAMINGS),
     ("echo", Kind::Switch),
     ("policy", Kind::Switch),
+    ("http", Kind::Switch),
+    ("proxy", Kind::Networks),
 ];
 
 /// The full name of a limit.
@@ -186,6 +199,12 @@ fn check_value(kind: Kind, key: &str, value: Value) -> Result<Value, Fault> {
         }),
         (Kind::Hosts, value) => check_list(value, "a name such as `chat.example.com`, without wildcard", |text| {
             (!text.contains('*')).then(|| text.parse::<DomainPattern>().map(drop).map_err(|error| error.to_string()))
+        }),
+        (Kind::FlashHosts, value) => check_list(value, "a host and a port such as `games.example.org:9339`", |text| {
+            (check_address(text) && !text.ends_with(":0")).then_some(Ok(()))
+        }),
+        (Kind::Networks, value) => check_list(value, "an address or a range such as `10.0.0.0/8`", |text| {
+            text.parse::<Network>().is_ok().then_some(Ok(()))
         }),
         (Kind::Limit, value) => check_limit(key, value),
         (Kind::Listeners, value) => expected("a list of tables, each headed `[[listener]]`", &value),

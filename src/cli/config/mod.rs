@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::policy::DomainPattern;
-use crate::server::{Frames, Framing};
+use crate::server::{Frames, Framing, Network};
 use crate::wire::Limits;
 
 // What a setting is given as, and where.
@@ -123,10 +123,7 @@ impl Settings {
     }
 
     fn list(&self, key: &str) -> &[Value] {
-        match &self.assignment(key).value {
-            Value::List(items) => items,
-            _ => &[],
-        }
+        items(&self.assignment(key).value)
     }
 
     fn number(&self, key: &str) -> u64 {
@@ -185,6 +182,23 @@ pub(crate) struct ListenerConfig {
     pub(crate) echo: bool,
     /// Whether policy requests are answered.
     pub(crate) policy: bool,
+    /// Whether browsers are answered: WebSocket, the page, files.
+    pub(crate) http: bool,
+    /// The proxies that are believed about where their clients come from.
+    pub(crate) proxies: Vec<Network>,
+}
+
+/// What is served for Flash content beside its sockets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ContentConfig {
+    /// The folder of SWFs and their assets.
+    pub(crate) folder: Option<PathBuf>,
+    /// Whether its SWFs are listed.
+    pub(crate) list: bool,
+    /// The folder of Ruffle's files.
+    pub(crate) ruffle: Option<PathBuf>,
+    /// The hosts, with ports, whose sockets are led here.
+    pub(crate) flash_host: Vec<String>,
 }
 
 /// An application.
@@ -220,6 +234,8 @@ pub(crate) struct Config {
     pub(crate) public_name: Vec<DomainPattern>,
     /// The port that the outside uses, where it is another than the listener's.
     pub(crate) public_port: Option<u16>,
+    /// Flash content.
+    pub(crate) content: ContentConfig,
     /// The server's name in a chat's welcome.
     pub(crate) name: String,
     /// Whether frames are shown.
@@ -249,12 +265,36 @@ impl Config {
             allow_domain: settings.patterns("allow_domain"),
             policy_file,
             public_name: settings.patterns("public_name"),
+            content: content(settings)?,
             public_port: u16::try_from(settings.number("public_port")).ok().filter(|port| *port != 0),
             name: settings.text("name").to_owned(),
             trace: settings.is_on("trace"),
             limits,
         })
     }
+}
+
+fn content(settings: &Settings) -> Result<ContentConfig, ConfigError> {
+    let folder = |key: &str| {
+        let named = Some(settings.text(key)).filter(|name| !name.is_empty());
+        named.map(|name| beside(settings, key, name))
+    };
+    let folder_of_content = folder("content");
+    let needs_content = [
+        ("ruffle", folder("ruffle").is_some()),
+        ("flash_host", !settings.list("flash_host").is_empty()),
+        ("content_list", settings.is_on("content_list")),
+    ];
+    if let (None, Some((key, _))) = (&folder_of_content, needs_content.iter().find(|(_, is_set)| *is_set)) {
+        let sentence = format!("`{key}` says how Flash content is served, but `content` names no folder of it");
+        return Err(settings.error(key, sentence));
+    }
+    Ok(ContentConfig {
+        folder: folder_of_content,
+        list: settings.is_on("content_list"),
+        ruffle: folder("ruffle"),
+        flash_host: settings.list("flash_host").iter().filter_map(as_text).map(str::to_owned).collect(),
+    })
 }
 
 fn limits(settings: &Settings) -> Result<Limits, ConfigError> {
@@ -303,7 +343,18 @@ fn listener(settings: &Settings, table: &[Assignment]) -> Result<ListenerConfig,
     let setting = |key: &str| get(key).unwrap_or_else(|| settings.assignment(key));
     let word = |key: &str| as_text(&setting(key).value).unwrap_or_default();
     let app = if word("app") == "relay" { App::Relay } else { App::Chat };
+    let framing = match word("framing") {
+        "line" => Framing::Line,
+        "stream" => Framing::Stream,
+        _ => Framing::Nul,
+    };
     let frames = match (word("frames"), app) {
+        ("any", App::Relay) if framing == Framing::Stream => {
+            let sentence =
+                "a stream is one XML document, so `frames` cannot be `any` there; leave it out, or say `xml`";
+            return Err(ConfigError::new(setting("frames").source.clone(), sentence));
+        }
+        _ if framing == Framing::Stream && app == App::Relay => Frames::Xml,
         ("any", App::Chat) => {
             let sentence =
                 "a chat reads XML, so `frames` cannot be `any` there; leave it out, or take `app = \"relay\"`";
@@ -316,9 +367,15 @@ fn listener(settings: &Settings, table: &[Assignment]) -> Result<ListenerConfig,
         address: word("address").to_owned(),
         app,
         frames,
-        framing: if word("framing") == "line" { Framing::Line } else { Framing::Nul },
+        framing,
         echo: app == App::Relay && setting("echo").value == Value::Bool(true),
         policy: get("policy").is_none_or(|entry| entry.value == Value::Bool(true)),
+        http: setting("http").value == Value::Bool(true),
+        proxies: items(&setting("proxy").value)
+            .iter()
+            .filter_map(as_text)
+            .filter_map(|text| text.parse().ok())
+            .collect(),
     })
 }
 
@@ -334,6 +391,13 @@ fn as_text(value: &Value) -> Option<&str> {
     match value {
         Value::Text(text) => Some(text),
         _ => None,
+    }
+}
+
+fn items(value: &Value) -> &[Value] {
+    match value {
+        Value::List(items) => items,
+        _ => &[],
     }
 }
 

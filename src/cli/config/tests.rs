@@ -44,7 +44,7 @@ fn the_listener_that_the_reference_shows_is_one() {
         reference[start..].lines().filter_map(|line| line.strip_prefix("# ")).collect::<Vec<_>>().join("\n");
     let config = from_file(&example).unwrap();
     assert_eq!(config.listeners.len(), 1);
-    for key in ["address", "app", "frames", "framing", "echo", "policy"] {
+    for key in ["address", "app", "frames", "framing", "echo", "policy", "http", "proxy"] {
         assert!(example.contains(&format!("\n{key} = ")), "{key}");
     }
 }
@@ -105,9 +105,16 @@ fn each_mistake_in_a_file_is_told_with_its_line() {
         ("limits = 7", "x.toml:1: `limits` is a table; write `[limits]`"),
         ("[listener]\naddress = \"a:1\"", "x.toml:2: `listener` is a list; write `[[listener]]`"),
         (
-            "[[listener]]\nproxy = true",
-            "x.toml:2: a `[[listener]]` has no setting `proxy`; the nearest one is `policy`",
+            "[[listener]]\npolcy = true",
+            "x.toml:2: a `[[listener]]` has no setting `polcy`; the nearest one is `policy`",
         ),
+        (
+            "[[listener]]\naddress = \"a:1\"\nproxy = \"10.0.0.0/40\"",
+            "x.toml:3: `proxy` takes an address or a range such as `10.0.0.0/8`, or a list of such, not the string",
+        ),
+        ("flash_host = \"games.example.org\"", "x.toml:1: `flash_host` takes a host and a port such as"),
+        ("flash_host = [\"a:1\"]", "x.toml:1: `flash_host` says how Flash content is served, but `content` names no"),
+        ("ruffle = \"r\"", "x.toml:1: `ruffle` says how Flash content is served"),
         ("listen = []\n[[listener]]\napp = \"chat\"", "x.toml:3: a `[[listener]]` needs an `address`"),
         ("listener = [1]", "x.toml:1: `listener` is a list of tables"),
         ("listener = 1", "x.toml:1: `listener` takes a list of tables, each headed `[[listener]]`, not the number 1"),

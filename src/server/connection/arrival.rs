@@ -1,0 +1,267 @@
+//! A connection until it is clear what it speaks, and those that speak something else than frames.
+//!
+//! Knows: sniffing and its deadlines, the proxy's word on where a connection comes from, the door that answers HTTP.
+//! Must not know: what a frame holds.
+
+use std::io::{self, ErrorKind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::bounded;
+use log::info;
+
+use super::super::envelope::Envelope;
+use super::super::event::Event;
+use super::super::http::{Answer, Decoder, Visitor};
+use super::super::intake::Intake;
+use super::super::listener::Framing;
+use super::super::parting::{LINGER, refuse};
+use super::super::proxy::{self, NotProxied};
+use super::super::refusal;
+use super::super::service::{CloseReason, Transport};
+use super::super::sniff::{REQUEST_LINE_BYTES_MAX, Speaks, speaks};
+use super::super::streamed::{self, Elements};
+use super::super::upgraded::Upgraded;
+use super::{Connection, Reading};
+use crate::policy::is_request;
+use crate::wire::{Element, Frame, Overflow, Root, StreamError, StreamEvent, StreamScanner};
+
+/// Bytes read at a time until it is known what a connection speaks: enough for that, and little for who is silent.
+const FIRST_BYTES: usize = 64;
+
+/// The deadline of a policy port, where silence is not a listener's patience.
+const POLICY_PORT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a proxy has to say for whom it speaks, unless the limit for frames is shorter.
+const PROXY_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Connection {
+    /// Reads into `first` until it is clear what the peer speaks, and since when.
+    #[inline(never)]
+    pub(super) fn sniff(&mut self, first: &mut Vec<u8>) -> Result<(Speaks, Instant), Box<CloseReason>> {
+        let begun = self.wait_for_first_byte(first)?;
+        let line = self.framing == Framing::Line;
+        loop {
+            let ended = line && first.contains(&b'\n') && first.len() < REQUEST_LINE_BYTES_MAX;
+            match speaks(first) {
+                Some(what) => return Ok((what, begun)),
+                None if ended => return Ok((Speaks::Frames, begun)),
+                // Whatever it would have been: no zero byte came, and the frame is too long already.
+                None if first.len() as u64 > self.limits.frame_bytes_max => return Ok((Speaks::Frames, begun)),
+                None => {}
+            }
+            self.read_in_time(first, begun)?;
+        }
+    }
+
+    /// Reads what is there into `first`, if its frame, which began at `begun`, can still be in time.
+    fn read_in_time(&self, first: &mut Vec<u8>, begun: Instant) -> Result<(), Box<CloseReason>> {
+        let left = self.frame_timeout().map(|timeout| timeout.saturating_sub(begun.elapsed()));
+        if left.is_some_and(|left| left.is_zero()) {
+            return Err(Box::new(CloseReason::FrameTimeout { zero_byte_missing: false }));
+        }
+        match self.read_some(first, left) {
+            Ok(0) => Err(Box::new(CloseReason::ByPeer)),
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(Box::new(CloseReason::Lost(error.to_string()))),
+        }
+    }
+
+    /// Waits for the first byte as long as it takes; makes the connection known when it is silent for long enough.
+    #[inline(never)]
+    fn wait_for_first_byte(&mut self, first: &mut Vec<u8>) -> Result<Instant, Box<CloseReason>> {
+        if !first.is_empty() {
+            return Ok(Instant::now());
+        }
+        // Whoever asks for the policy file or sends an HTTP request is not to be taken for a silent client.
+        let may_be_another = self.settings.policy.is_some() || self.settings.http.is_some();
+        let mut timeout = match self.limits.announce_seconds {
+            _ if self.settings.policy_only => Some(POLICY_PORT_TIMEOUT),
+            // To a stream nothing can be sent before it has begun, so that no application can know of it.
+            _ if self.framing == Framing::Stream => self.frame_timeout(),
+            seconds @ 1.. if may_be_another => Some(Duration::from_secs(seconds)),
+            _ => {
+                self.announce();
+                None
+            }
+        };
+        let must_speak = self.settings.policy_only || self.framing == Framing::Stream;
+        loop {
+            match self.read_some(first, timeout) {
+                Ok(0) => return Err(Box::new(CloseReason::ByPeer)),
+                Ok(_) => return Ok(Instant::now()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock && must_speak => {
+                    return Err(Box::new(CloseReason::FrameTimeout { zero_byte_missing: false }));
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    timeout = None;
+                    self.announce();
+                }
+                Err(error) => return Err(Box::new(CloseReason::Lost(error.to_string()))),
+            }
+        }
+    }
+
+    /// Reads what is there into `first`, waiting at most `timeout`.
+    fn read_some(&self, first: &mut Vec<u8>, timeout: Option<Duration>) -> io::Result<usize> {
+        self.link.set_read_timeout(timeout.map(|timeout| timeout.max(Duration::from_millis(1))))?;
+        let length = first.len();
+        first.resize(length + FIRST_BYTES, 0);
+        let read = loop {
+            match self.link.read(&mut first[length..]) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        first.truncate(length + read.as_ref().map_or(0, |read| *read));
+        self.link.touch();
+        read
+    }
+
+    /// Reads the header in which a proxy says for whom it speaks. A proxy that speaks HTTP needs none: it says so in
+    /// the request, and the door reads it there.
+    #[inline(never)]
+    pub(super) fn read_proxy_header(&mut self, first: &mut Vec<u8>) -> Result<(), Box<CloseReason>> {
+        let timeout = self.frame_timeout().map_or(PROXY_TIMEOUT, |timeout| timeout.min(PROXY_TIMEOUT));
+        let deadline = Instant::now() + timeout;
+        let refused = |what| Err(Box::new(CloseReason::NotXmlSocket(what)));
+        loop {
+            match proxy::parse(first) {
+                Ok(None) => {}
+                Ok(Some((header, length))) => {
+                    first.drain(..length);
+                    return self.speak_for(header, first);
+                }
+                Err(NotProxied::Broken) => return refused("a broken PROXY header"),
+                Err(NotProxied::Other) => match speaks(first) {
+                    Some(Speaks::Http) => return Ok(()),
+                    Some(_) => return refused("no PROXY header"),
+                    None => {}
+                },
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return refused("no whole PROXY header in time");
+            }
+            match self.read_some(first, Some(left)) {
+                Ok(0) => return Err(Box::new(CloseReason::ByPeer)),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(Box::new(CloseReason::Lost(error.to_string()))),
+            }
+        }
+    }
+
+    /// Takes over the addresses of a proxy's header, and counts the connection where it comes from.
+    fn speak_for(&mut self, header: proxy::Header, first: &mut Vec<u8>) -> Result<(), Box<CloseReason>> {
+        let proxy::Header::Addresses { source, destination } = header else { return Ok(()) };
+        (self.peer.address, self.peer.local_address) = (source, destination);
+        if let Err(no_seat) = self.link.count(source.ip(), &self.limits) {
+            self.shared.observer.refused(source, no_seat.code());
+            info!("refused a connection from {source}: {}", no_seat.code());
+            refuse(&self.settings, &self.link, no_seat, std::mem::take(first));
+            return Err(Box::new(CloseReason::AddressFull));
+        }
+        Ok(())
+    }
+
+    /// Answers an HTTP request, by the listener's door if it has one. If the application knows the connection, it
+    /// forgets it first.
+    #[inline(never)]
+    pub(super) fn answer_http(&mut self, first: &[u8]) -> Box<CloseReason> {
+        if self.outbox.is_some() {
+            let (answer, withdrawn) = bounded(1);
+            self.tell(Event::Withdraw(self.id, answer));
+            if !withdrawn.recv().unwrap_or(false) {
+                return Box::new(CloseReason::NotXmlSocket("an HTTP request after frames were sent"));
+            }
+            self.outbox = None;
+        }
+        let settings = Arc::clone(&self.settings);
+        let Some(door) = &settings.http else {
+            let _ = self.link.send_all(refusal::http(first), LINGER);
+            return Box::new(CloseReason::NotXmlSocket("an HTTP request"));
+        };
+        let mut visitor = Visitor::new(&self.link, &settings, &self.limits, &mut self.peer, first);
+        let answer = catch_unwind(AssertUnwindSafe(|| door.answer(&mut visitor))).unwrap_or(Answer::Done);
+        match answer {
+            Answer::Done => Box::new(CloseReason::HttpAnswered),
+            Answer::Upgraded { decoder, unread } => {
+                self.peer.transport = Transport::WebSocket;
+                let frame_bytes_max = self.limits.frame_bytes_max as usize;
+                match self.begin_unwrapping(Envelope::WebSocketBinary, decoder, &unread, frame_bytes_max) {
+                    Some(reading) => self.read_frames(reading),
+                    None => Box::new(CloseReason::ByPeer),
+                }
+            }
+        }
+    }
+
+    /// Reads up to the end of the root's start tag, answers it with a root of ours, and prepares to read what follows. A
+    /// policy request, which might be such a root, is answered as everywhere.
+    #[inline(never)]
+    pub(super) fn open_stream(&mut self, first: Vec<u8>, begun: Instant) -> Result<Box<Reading>, Box<CloseReason>> {
+        let frame_bytes_max = self.limits.frame_bytes_max as usize;
+        let mut scanner = StreamScanner::new(frame_bytes_max, Overflow::Close);
+        let mut unread = first;
+        let root = loop {
+            match scanner.scan(&unread) {
+                Ok((used, Some(StreamEvent::Opened(root)))) => {
+                    unread.drain(..used);
+                    break root;
+                }
+                Ok(_) => unread.clear(),
+                Err(StreamError::TooLong { unprocessed_max }) => {
+                    return Err(Box::new(CloseReason::FrameTooLong { frame_bytes_max: unprocessed_max }));
+                }
+                Err(error) => return Err(self.refuse_stream(&refusal::not_a_stream(&error), error.to_string())),
+            }
+            self.read_in_time(&mut unread, begun)?;
+        };
+        if self.settings.policy.is_some() && is_policy_request(&root) {
+            return Err(self.answer_policy_request());
+        }
+        if let Err(error) = streamed::check(&root, self.nodes_max()) {
+            return Err(self.refuse_stream(&refusal::not_a_document(&error), error.to_string()));
+        }
+        let sent = self.link.send_all(root.start_tag().as_bytes(), LINGER);
+        sent.map_err(|error| Box::new(CloseReason::Lost(error.to_string())))?;
+        let elements = Elements::new(scanner, Arc::clone(&root), self.nodes_max());
+        // An element and the namespaces that it gets from the root may have as many bytes each.
+        let reading = self.begin_unwrapping(Envelope::Stream(root), Box::new(elements), &unread, 2 * frame_bytes_max);
+        reading.ok_or_else(|| Box::new(CloseReason::ByPeer))
+    }
+
+    /// Tells a client why its stream cannot begin.
+    fn refuse_stream(&self, answer: &Element, reason: String) -> Box<CloseReason> {
+        self.say(&answer.to_frame(), Framing::Stream);
+        Box::new(CloseReason::ProtocolError(reason.into()))
+    }
+
+    /// Makes a connection known to the application whose frames are `decoder`'s to find, and prepares to read them.
+    fn begin_unwrapping(
+        &mut self,
+        envelope: Envelope,
+        decoder: Box<dyn Decoder>,
+        unread: &[u8],
+        frame_bytes_max: usize,
+    ) -> Option<Box<Reading>> {
+        let is_stream = matches!(envelope, Envelope::Stream(_));
+        self.framing = Framing::Nul;
+        self.envelope = envelope;
+        // What is written from here on, the outbox writes, with its own deadline.
+        let _ = self.link.set_write_timeout(None);
+        self.announce();
+        let outbox = Arc::clone(self.outbox.as_ref()?);
+        let upgraded = Upgraded::new(self.id, decoder, outbox, is_stream, Arc::clone(&self.shared), &self.limits);
+        let intake = Intake::upgraded(Arc::clone(&self.link), unread, upgraded, self.frame_timeout());
+        Some(Reading::new(intake, &self.limits, frame_bytes_max))
+    }
+}
+
+/// Whether the root of a stream is the question of a player.
+fn is_policy_request(root: &Root) -> bool {
+    Frame::new(format!("<{}{}/>", root.name(), root.attributes())).is_ok_and(|frame| is_request(&frame))
+}

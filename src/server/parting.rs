@@ -1,0 +1,75 @@
+//! How a thread takes leave of a peer that no outbox writes to: it says why, and lets the peer close first.
+//!
+//! Closing a socket with bytes unread makes the system throw away what the peer was to get last; so what a peer that
+//! was told to go still sends is read and dropped, for a short time.
+//!
+//! Knows: the link, what it speaks. Must not know: the application.
+
+use std::io::ErrorKind;
+use std::time::{Duration, Instant};
+
+use super::link::Link;
+use super::listener::{Frames, Framing, ListenerSettings};
+use super::refusal;
+use super::seats::NoSeat;
+use super::sniff::{Speaks, speaks};
+use crate::wire::{Element, Encode, write_frame};
+
+/// How long a peer has to take what a client's thread writes, and to close after it was told why.
+pub(super) const LINGER: Duration = Duration::from_secs(2);
+
+/// How long a refused connection has to show what it speaks before it is told in XML.
+const REFUSED_SNIFF: Duration = Duration::from_millis(250);
+
+/// Tells a connection that gets no seat why, in what it speaks. `first` is what has been read of it.
+pub(super) fn refuse(settings: &ListenerSettings, link: &Link, no_seat: NoSeat, mut first: Vec<u8>) {
+    if first.is_empty() {
+        first.resize(256, 0);
+        let _ = link.set_read_timeout(Some(REFUSED_SNIFF));
+        let length = link.read(&mut first).unwrap_or(0);
+        first.truncate(length);
+    }
+    match speaks(&first) {
+        Some(Speaks::Tls) => return,
+        Some(Speaks::Http) => {
+            let _ = link.send_all(&refusal::http_unavailable(no_seat.text()), LINGER);
+        }
+        Some(Speaks::Frames) | None if settings.frames == Frames::Xml && !settings.policy_only => {
+            let error = Element::new("error").attribute("code", no_seat.code()).text(no_seat.text());
+            send_frame(link, &error, settings.framing);
+        }
+        _ => return,
+    }
+    link.finish();
+    linger(link);
+}
+
+/// Writes one frame in one piece, as the listener's clients read it. Where no stream has begun on a listener for
+/// streams, it is a document of its own.
+pub(super) fn send_frame(link: &Link, frame: &impl Encode, framing: Framing) {
+    let mut bytes = Vec::new();
+    match framing {
+        Framing::Nul | Framing::Line => write_frame(frame, &mut bytes),
+        Framing::Stream => frame.encode(&mut bytes),
+    }
+    let _ = link.send_all(&bytes, LINGER);
+}
+
+/// Reads and drops what a peer that was told to go still sends, for a short time.
+#[inline(never)]
+pub(super) fn linger(link: &Link) {
+    let deadline = Instant::now() + LINGER;
+    let mut scrap = [0; 512];
+    while !link.is_dead() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() || link.set_read_timeout(Some(left)).is_err() {
+            return;
+        }
+        match link.read(&mut scrap) {
+            Ok(0) => return,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(_) => return,
+            Ok(_) => {}
+        }
+    }
+}
