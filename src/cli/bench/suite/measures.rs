@@ -119,7 +119,7 @@ impl Measure {
 
     /// What one kind of server needs that others do not.
     fn exceptions(&self, kind: Kind) -> &'static [&'static str] {
-        let connects = self.part == Part::Idle;
+        let connects = self.part != Part::Churn;
         match kind {
             // It knows connections as soon as it has accepted them.
             Kind::Limit => &["--settle", "0.2"],
