@@ -38,7 +38,7 @@ mod streams;
 mod http_client;
 #[cfg(any(feature = "web", feature = "websocket"))]
 mod proxy;
-#[cfg(any(feature = "web", feature = "websocket"))]
+#[cfg(feature = "web")]
 mod web;
 #[cfg(feature = "websocket")]
 mod websocket;
