@@ -137,7 +137,7 @@ fn what_cannot_be_run_is_one_sentence_and_exit_code_2() {
         (&["bench", "a b"], "`a b` is no address; write HOST or HOST:PORT"),
         (&["bench", "0.0.0.0:0", "--serve-limit"], "addresses of this machine only"),
         (&["bench", "127.0.0.1:1", "fast"], "takes `throughput` or `latency`"),
-        (&["bench", "127.0.0.1:1", "--payload", "5"], "`--payload` takes a whole number from 27 to 60000, not `5`"),
+        (&["bench", "127.0.0.1:1", "--payload", "5"], "`--payload` takes a whole number from 31 to 60000, not `5`"),
         (&["bench", "127.0.0.1:1", "--seconds", "0"], "`--seconds` takes a number from 0.1 to 3600, not `0`"),
         (&["bench", "127.0.0.1:1", "--senders", "101"], "101 senders are too many"),
         (&["bench", "127.0.0.1:1", "slow", "--stalled", "97"], "97 of 100 receivers cannot stall"),

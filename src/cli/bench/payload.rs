@@ -1,8 +1,8 @@
 //! Defines what the load generator sends as payload, so that a receiver can tell of every byte whether it belongs there.
 //!
-//! A payload is `~~SSSSNNNNNNNNNN`, letters, `NNNNNNNNNN~`: its sender, its number, a stretch of the alphabet that
-//! begins at another letter for each number, and its number again. What is cut out of one and what is mixed
-//! from two can be told.
+//! A payload is `~~SSSSNNNNNNNNNN`, letters, `SSSSNNNNNNNNNN~`: its sender, its number, a stretch of the alphabet that
+//! begins at another letter for each number, and sender and number again. What is cut out of one, what is mixed
+//! from two, and what has one byte altered can be told.
 //!
 //! Knows: bytes. Must not know: frames, sockets.
 
@@ -13,13 +13,14 @@ pub(super) const MARK: &[u8; 2] = b"~~";
 pub(super) const PAYLOAD_BYTES_MIN: usize = HEAD + TAIL;
 
 /// Bytes before the letters: the mark, the sender, the number.
-const HEAD: usize = 2 + SENDER_DIGITS + NUMBER_DIGITS;
+const HEAD: usize = 2 + DIGITS;
 
-/// Bytes after the letters: the number and `~`.
-const TAIL: usize = NUMBER_DIGITS + 1;
+/// Bytes after the letters: the sender and the number again, and `~`.
+const TAIL: usize = DIGITS + 1;
 
+/// Digits of a sender, and of a sender and a number together.
 const SENDER_DIGITS: usize = 4;
-const NUMBER_DIGITS: usize = 10;
+const DIGITS: usize = SENDER_DIGITS + 10;
 
 /// The most senders that the digits can tell apart.
 pub(super) const SENDERS_MAX: usize = 10_000;
@@ -59,9 +60,9 @@ impl Payload {
         out.clear();
         out.extend_from_slice(MARK);
         push_digits(mark.sender as u64, SENDER_DIGITS, out);
-        push_digits(mark.number, NUMBER_DIGITS, out);
+        push_digits(mark.number, DIGITS - SENDER_DIGITS, out);
         out.extend_from_slice(self.middle(mark.number));
-        push_digits(mark.number, NUMBER_DIGITS, out);
+        out.extend_from_within(MARK.len()..HEAD);
         out.push(b'~');
     }
 
@@ -71,14 +72,8 @@ impl Payload {
         let (middle, tail) = rest.split_at_checked(self.bytes - HEAD - TAIL)?;
         let digits = head.strip_prefix(MARK)?;
         let number = read_digits(&digits[SENDER_DIGITS..])?;
-        let sound = tail.len() == TAIL
-            && middle == self.middle(number)
-            && tail[..NUMBER_DIGITS] == digits[SENDER_DIGITS..]
-            && tail[NUMBER_DIGITS] == b'~';
-        if !sound {
-            return None;
-        }
-        Some(Mark { sender: read_digits(&digits[..SENDER_DIGITS])? as usize, number })
+        let sound = middle == self.middle(number) && tail.strip_suffix(b"~") == Some(digits);
+        sound.then_some(Mark { sender: read_digits(&digits[..SENDER_DIGITS])? as usize, number })
     }
 
     /// The letters of the message with this number.
@@ -128,7 +123,7 @@ mod tests {
         for at in 0..sound.len() {
             let mut torn = sound.clone();
             torn[at] ^= 1;
-            assert_ne!(payload.read(&torn), Some(Mark { sender: 1, number: 41 }), "byte {at}");
+            assert_eq!(payload.read(&torn), None, "byte {at}");
         }
         assert_eq!(payload.read(&sound[1..]), None);
         assert_eq!(payload.read(&[sound.clone(), sound].concat()[..64 + 1]), None);

@@ -1,8 +1,10 @@
 //! Defines [`Shape`], what a delivered message looks like on the wire, and cuts a stream into such messages and others.
 //!
+//! A frame that holds a [`MARK`] must be a delivered message from its first byte to its last; any other frame is none.
+//!
 //! Knows: bytes before, around and after a payload. Must not know: who receives it, what came before.
 
-use memchr::{memchr, memmem};
+use memchr::memmem::Finder;
 
 use super::payload::{MARK, Mark, Payload};
 use super::template::{Piece, Place, Template};
@@ -10,19 +12,23 @@ use super::template::{Piece, Place, Template};
 /// Bytes without a delimiter beyond which a stream is not what we think it is.
 const FRAME_BYTES_MAX: usize = 4 << 20;
 
-/// What a delivered message looks like: `head`, then perhaps anything but a delimiter, `middle`, the payload, `tail`.
+/// What a delivered message looks like: `head`, then perhaps something that varies, `middle`, the payload, `tail`.
 #[derive(Clone, Debug)]
 pub(super) struct Shape {
-    /// What tells a delivered message from other frames: its first bytes.
+    /// The bytes up to the first variable part.
     head: Vec<u8>,
     /// Whether there is anything variable between `head` and `middle`.
     varies: bool,
     /// The bytes between the last variable part and the payload.
     middle: Vec<u8>,
-    /// The bytes after the payload, with the delimiter.
+    /// The bytes after the payload, without the delimiter.
     tail: Vec<u8>,
-    /// What ends every frame.
-    delimiter: Vec<u8>,
+    /// Finds what ends every frame.
+    delimiter: Finder<'static>,
+    /// How many delimiters stand inside a message: some protocols have several lines to one.
+    inner: usize,
+    /// Finds what every payload begins with.
+    mark: Finder<'static>,
     /// The payload between them.
     payload: Payload,
 }
@@ -36,7 +42,7 @@ pub(super) enum Step {
     Delivered(Mark, usize),
     /// A frame of another kind: so many bytes, the delimiter not counted, then the delimiter.
     Other(usize),
-    /// Neither: bytes are missing, doubled, or mixed.
+    /// Neither: bytes are missing, doubled, mixed or altered.
     Torn,
 }
 
@@ -51,7 +57,9 @@ impl Shape {
             varies: false,
             middle: Vec::new(),
             tail: Vec::new(),
-            delimiter: delimiter.to_vec(),
+            delimiter: Finder::new(delimiter).into_owned(),
+            inner: 0,
+            mark: Finder::new(MARK).into_owned(),
             payload,
         };
         let mut after = false;
@@ -74,10 +82,8 @@ impl Shape {
         if !after {
             return Err("the payload is missing".to_owned());
         }
-        if shape.varies && shape.head.is_empty() {
-            return Err("the first bytes must not vary: they tell a message from other frames".to_owned());
-        }
-        shape.tail.extend_from_slice(delimiter);
+        let count = |bytes: &[u8]| shape.delimiter.find_iter(bytes).count();
+        shape.inner = count(&shape.head) + count(&shape.middle) + count(&shape.tail);
         Ok(shape)
     }
 
@@ -90,85 +96,40 @@ impl Shape {
         }
     }
 
-    /// What stands at the beginning of `stream`. `varying` is what this stream's messages had between head and middle,
-    /// in bytes; `None` before the first one. A number in it may gain a digit, nothing may become shorter.
-    pub(super) fn step(&self, stream: &[u8], varying: &mut Option<usize>) -> Step {
+    /// What stands at the beginning of `stream`.
+    pub(super) fn step(&self, stream: &[u8]) -> Step {
+        // What begins like a message has as many delimiters inside as one.
         let common = stream.len().min(self.head.len());
-        if stream[..common] != self.head[..common] {
-            return self.other(stream);
-        }
-        if common < self.head.len() {
-            return Step::More;
-        }
-        let rest = &stream[self.head.len()..];
-        if self.head.is_empty() && !rest.starts_with(&MARK[..MARK.len().min(rest.len())]) {
-            return self.other(stream);
-        }
-        if !self.varies {
-            return self.delivered(rest, 0);
-        }
-        let step = match *varying {
-            Some(known) => match self.delivered(rest, known) {
-                Step::Torn => self.noting(known + 1, rest, varying),
-                step => step,
-            },
-            None => match memmem::find(rest, MARK) {
-                Some(at) => self.noting(at.saturating_sub(self.middle.len()), rest, varying),
-                // Lines inside a message are not ends of frames.
-                None if self.delimited(&self.middle) => Step::More,
-                None => Step::Torn,
-            },
+        let inner = if stream[..common] == self.head[..common] { self.inner } else { 0 };
+        let Some(length) = self.delimiter.find_iter(stream).nth(inner) else {
+            return if stream.len() > FRAME_BYTES_MAX { Step::Torn } else { Step::More };
         };
-        // Another frame can begin like a message, but it holds no mark.
-        if step == Step::Torn { self.other(stream) } else { step }
-    }
-
-    /// As [`delivered`](Shape::delivered), and notes the length of the varying part when it is right.
-    fn noting(&self, length: usize, rest: &[u8], varying: &mut Option<usize>) -> Step {
-        let step = self.delivered(rest, length);
-        if let Step::Delivered(..) = step {
-            *varying = Some(length);
-        }
-        step
-    }
-
-    /// The message whose bytes after the head are at the beginning of `rest`, `varying` of them before the middle.
-    fn delivered(&self, rest: &[u8], varying: usize) -> Step {
-        let length = varying + self.middle.len() + self.payload.len() + self.tail.len();
-        let Some(frame) = rest.get(..length) else { return Step::More };
-        let (variable, frame) = frame.split_at(varying);
-        let (middle, frame) = frame.split_at(self.middle.len());
-        let (payload, tail) = frame.split_at(self.payload.len());
-        let whole = middle == self.middle && tail == self.tail && !self.delimited(variable);
-        match self.payload.read(payload) {
-            Some(mark) if whole => Step::Delivered(mark, self.head.len() + length),
-            _ => Step::Torn,
+        let frame = &stream[..length];
+        match self.mark.find(frame) {
+            None => Step::Other(length),
+            Some(at) => self
+                .message(frame, at)
+                .map_or(Step::Torn, |mark| Step::Delivered(mark, length + self.delimiter().len())),
         }
     }
 
-    /// Whether a delimiter's last byte is in `bytes`.
-    fn delimited(&self, bytes: &[u8]) -> bool {
-        self.delimiter.last().is_some_and(|&last| memchr(last, bytes).is_some())
-    }
-
-    /// A frame that is no delivered message.
-    fn other(&self, stream: &[u8]) -> Step {
-        match memmem::find(stream, &self.delimiter) {
-            Some(length) if memmem::find(&stream[..length], MARK).is_some() => Step::Torn,
-            Some(length) => Step::Other(length),
-            None if stream.len() > FRAME_BYTES_MAX => Step::Torn,
-            None => Step::More,
-        }
+    /// The message that `frame` is, when it is one from its first byte to its last; its payload begins at `at`.
+    fn message(&self, frame: &[u8], at: usize) -> Option<Mark> {
+        let (before, rest) = frame.split_at(at);
+        let (payload, tail) = rest.split_at_checked(self.payload.len())?;
+        let varying = before.strip_prefix(self.head.as_slice())?.strip_suffix(self.middle.as_slice())?;
+        let sound = tail == self.tail && (self.varies || varying.is_empty());
+        self.payload.read(payload).filter(|_| sound)
     }
 
     /// The frame without its delimiter at the beginning of `stream`, where no messages are expected yet.
     pub(super) fn frame<'a>(&self, stream: &'a [u8]) -> Option<&'a [u8]> {
-        memmem::find(stream, &self.delimiter).map(|length| &stream[..length])
+        self.delimiter.find(stream).map(|length| &stream[..length])
     }
 
     /// What ends every frame.
     pub(super) fn delimiter(&self) -> &[u8] {
-        &self.delimiter
+        self.delimiter.needle()
     }
 
     /// The payload of messages.
@@ -190,91 +151,102 @@ mod tests {
         Shape::new(&vocabulary.deliver, &vocabulary.delimiter, Payload::new(BYTES)).unwrap()
     }
 
-    fn chat(id: u64, number: u64) -> Vec<u8> {
+    fn payload(sender: usize, number: u64) -> Vec<u8> {
         let mut payload = Vec::new();
-        Payload::new(BYTES).write(Mark { sender: 1, number }, &mut payload);
+        Payload::new(BYTES).write(Mark { sender, number }, &mut payload);
+        payload
+    }
+
+    fn chat(id: u64, number: u64) -> Vec<u8> {
         let head = format!("<message id=\"{id}\" room=\"r\" from=\"b\" time=\"t\">");
-        [head.as_bytes(), &payload, b"</message>\0"].concat()
+        [head.as_bytes(), &payload(1, number), b"</message>\0"].concat()
     }
 
     #[test]
     fn a_message_is_told_from_other_frames() {
-        let (shape, mut varying) = (shape(Preset::Chat), None);
+        let shape = shape(Preset::Chat);
         let message = chat(99, 5);
         for cut in 0..message.len() {
-            assert_eq!(shape.step(&message[..cut], &mut varying), Step::More, "cut at {cut}");
+            assert_eq!(shape.step(&message[..cut]), Step::More, "cut at {cut}");
         }
-        assert_eq!(shape.step(&message, &mut varying), Step::Delivered(Mark { sender: 1, number: 5 }, message.len()));
-        assert_eq!(shape.step(b"<joined room=\"r\"/>\0<m", &mut varying), Step::Other(18));
-        let longer = chat(100, 6);
-        assert_eq!(shape.step(&longer, &mut varying), Step::Delivered(Mark { sender: 1, number: 6 }, longer.len()));
-        assert_eq!(shape.step(&[message, longer].concat(), &mut varying), Step::Torn, "it became shorter again");
+        assert_eq!(shape.step(&message), Step::Delivered(Mark { sender: 1, number: 5 }, message.len()));
+        assert_eq!(shape.step(b"<joined room=\"r\"/>\0<m"), Step::Other(18));
+        assert_eq!(shape.step(b"<message id=\"1\">by somebody else</message>\0"), Step::Other(42));
+    }
+
+    /// What varies is compared by the tape, with what others got.
+    #[test]
+    fn a_message_that_lost_gained_or_altered_a_byte_is_torn() {
+        let shape = shape(Preset::Chat);
+        let (message, next) = (chat(10, 5), chat(11, 6));
+        let mark = message.windows(MARK.len()).position(|bytes| bytes == MARK).unwrap();
+        let (head, middle) = (b"<message id=\"".len(), b"\">".len());
+        for at in 0..message.len() {
+            let (mut lost, mut gained, mut altered) = (message.clone(), message.clone(), message.clone());
+            lost.remove(at);
+            gained.insert(at, b'#');
+            altered[at] ^= 1;
+            for (bytes, what) in [(lost, "lost"), (gained, "gained"), (altered, "altered")] {
+                let step = shape.step(&[bytes, next.clone()].concat());
+                let varies = (head..mark - middle).contains(&at) || what == "gained" && at == mark - middle;
+                // A message without its mark is taken for another frame: the next one shows the gap.
+                let marked = match what {
+                    "gained" => at != mark + 1,
+                    _ => !(mark..mark + MARK.len()).contains(&at),
+                };
+                match step {
+                    Step::Torn => assert!(marked && !varies, "{what} at {at}"),
+                    Step::Delivered(..) => assert!(varies, "{what} at {at}"),
+                    Step::Other(_) => assert!(!marked, "{what} at {at}"),
+                    Step::More => panic!("{what} at {at}: {step:?}"),
+                }
+            }
+        }
     }
 
     #[test]
-    fn a_message_that_lost_or_gained_a_byte_is_torn() {
+    fn two_messages_without_a_delimiter_between_them_are_torn() {
         let shape = shape(Preset::Chat);
-        let (message, next) = (chat(10, 5), chat(11, 6));
-        let from = memmem::find(&message, MARK).unwrap();
-        for at in 0..message.len() {
-            let mut varying = Some(message.len() - BYTES - b"<message id=\"\"></message>\0".len());
-            let (mut lost, mut gained) = (message.clone(), message.clone());
-            lost.remove(at);
-            gained.insert(at, b'#');
-            let lost = shape.step(&[lost, next.clone()].concat(), &mut varying.clone());
-            // Without its mark it is taken for another frame, and what follows is found to be a gap.
-            let marked = !(from..from + MARK.len()).contains(&at);
-            assert_eq!(matches!(lost, Step::Torn), marked, "lost byte {at}: {lost:?}");
-            // A byte more in the part that varies looks like a digit more there.
-            let gained = shape.step(&[gained, next.clone()].concat(), &mut varying);
-            let varies = (13..message.len() - BYTES - b"\"></message>\0".len() + 1).contains(&at);
-            let marked = at != from + 1;
-            assert_eq!(matches!(gained, Step::Torn), !varies && marked, "gained byte {at}: {gained:?}");
-        }
+        let (one, other) = (chat(10, 5), chat(11, 6));
+        assert_eq!(shape.step(&[&one[..one.len() - 1], &other].concat()), Step::Torn);
     }
 
     #[test]
     fn other_delimiters_and_lines_inside_a_message_do() {
-        let mut payload = Vec::new();
-        Payload::new(BYTES).write(Mark { sender: 0, number: 1 }, &mut payload);
         for (preset, head) in [
             (Preset::Redis, format!("*3\r\n$7\r\nmessage\r\n$10\r\nbench00000\r\n${BYTES}\r\n")),
             (Preset::Nats, format!("MSG bench00000 1 {BYTES}\r\n")),
             (Preset::Irc, ":b000001!~b@127.0.0.1 PRIVMSG #bench00000 :".to_owned()),
         ] {
-            let message = [head.as_bytes(), &payload, b"\r\n"].concat();
-            let step = shape(preset).step(&message, &mut None);
+            let shape = shape(preset);
+            let message = [head.as_bytes(), &payload(0, 1), b"\r\n"].concat();
+            for cut in 0..message.len() {
+                assert_eq!(shape.step(&message[..cut]), Step::More, "{preset:?} cut at {cut}");
+            }
+            let step = shape.step(&message);
             assert_eq!(step, Step::Delivered(Mark { sender: 0, number: 1 }, message.len()), "{preset:?}");
-            assert_eq!(shape(preset).step(b"PING x\r\n", &mut None), Step::Other(6), "{preset:?}");
+            assert_eq!(shape.step(b"PING x\r\n"), Step::Other(6), "{preset:?}");
         }
     }
 
     #[test]
     fn a_frame_that_begins_like_a_message_is_another_one_when_it_holds_no_mark() {
-        let (shape, mut varying) = (shape(Preset::Irc), None);
-        let mut payload = Vec::new();
-        Payload::new(BYTES).write(Mark { sender: 0, number: 0 }, &mut payload);
+        let shape = shape(Preset::Irc);
         let join = b":b000002!~b@127.0.0.1 JOIN #bench00000\r\n";
-        let message = [b":b000000!~b@127.0.0.1 PRIVMSG #bench00000 :", &payload[..], b"\r\n"].concat();
-        let stream = [&join[..], &message, join, &message].concat();
-        for at in [0, join.len() + message.len()] {
-            assert_eq!(shape.step(&stream[at..], &mut varying), Step::Other(join.len() - 2));
-            let step = shape.step(&stream[at + join.len()..], &mut varying);
-            assert_eq!(step, Step::Delivered(Mark { sender: 0, number: 0 }, message.len()));
-        }
+        let message = [b":b000000!~b@127.0.0.1 PRIVMSG #bench00000 :", &payload(0, 0)[..], b"\r\n"].concat();
+        assert_eq!(shape.step(&[&join[..], &message].concat()), Step::Other(join.len() - 2));
     }
 
     #[test]
     fn a_pattern_must_say_what_a_message_is() {
-        for (pattern, complaint) in [
-            ("<m></m>", "missing"),
-            ("{payload}{payload}", "once"),
-            ("<m>{payload}{*}</m>", "after the payload"),
-            ("{*}{payload}", "first bytes"),
-        ] {
+        for (pattern, complaint) in
+            [("<m></m>", "missing"), ("{payload}{payload}", "once"), ("<m>{payload}{*}</m>", "after the payload")]
+        {
             let error = Shape::new(&Template::new(pattern), &[0], Payload::new(BYTES)).unwrap_err();
             assert!(error.contains(complaint), "{pattern}: {error}");
         }
-        assert!(Shape::new(&Template::new("{payload}"), &[0], Payload::new(BYTES)).is_ok());
+        for pattern in ["{payload}", "{*}{payload}"] {
+            assert!(Shape::new(&Template::new(pattern), &[0], Payload::new(BYTES)).is_ok());
+        }
     }
 }

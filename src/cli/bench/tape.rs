@@ -56,8 +56,6 @@ pub(super) struct Hearing {
     next: Vec<u64>,
     /// Whether it can be on the tape: not when it does not get all messages.
     level: bool,
-    /// See [`Shape::step`].
-    varying: Option<usize>,
 }
 
 /// What is wrong with a stream.
@@ -67,8 +65,10 @@ pub(super) enum Fault {
     Gap { sender: usize, expected: u64, got: u64 },
     /// A message came again.
     Repeated { sender: usize, expected: u64, got: u64 },
-    /// Bytes are missing, doubled or mixed; here is where it begins.
+    /// Bytes are missing, doubled, mixed or altered; here is where it begins.
     Torn { expected: u64, near: String },
+    /// Somebody else got other bytes as the same message.
+    Altered { mark: Mark, near: String },
     /// A message of a sender that is none of ours.
     Foreign { sender: usize },
 }
@@ -90,7 +90,7 @@ impl Tape {
     /// A receiver that has heard nothing yet; `all` says whether it will get the messages of all senders.
     pub(super) fn hearing(&self, all: bool) -> Hearing {
         let place = all.then_some(0);
-        Hearing { place, heard: 0, next: vec![0; if all { 0 } else { self.next.len() }], level: all, varying: None }
+        Hearing { place, heard: 0, next: vec![0; if all { 0 } else { self.next.len() }], level: all }
     }
 
     /// Checks what a receiver got next, and gives the number of bytes that are done with: the rest is no whole frame.
@@ -109,7 +109,7 @@ impl Tape {
                 done += known;
                 continue;
             }
-            match shape.step(rest, &mut hearing.varying) {
+            match shape.step(rest) {
                 Step::More => break,
                 Step::Other(length) => {
                     ear.other(&rest[..length]);
@@ -120,11 +120,7 @@ impl Tape {
                     ear.delivered(mark);
                     done += length;
                 }
-                Step::Torn => {
-                    let near = String::from_utf8_lossy(&rest[..rest.len().min(300)]);
-                    let near = printable(&near).into_owned();
-                    return Err(Fault::Torn { expected: hearing.heard, near });
-                }
+                Step::Torn => return Err(Fault::Torn { expected: hearing.heard, near: beginning(rest) }),
             }
         }
         Ok(done)
@@ -152,7 +148,8 @@ impl Tape {
         (end - place) as usize
     }
 
-    /// Takes a message that was cut out of a receiver's stream: it is the tape's next one, or the order differs.
+    /// Takes a message that was cut out of a receiver's stream: it is the tape's next one, or the order differs. It is
+    /// not what the tape has at this place, or [`follow`](Tape::follow) would have taken it.
     fn take(&mut self, hearing: &mut Hearing, mark: Mark, frame: &[u8]) -> Result<(), Fault> {
         if hearing.place == Some(self.end()) {
             expect(&mut self.next, mark)?;
@@ -162,6 +159,9 @@ impl Tape {
             hearing.place = Some(self.end());
             hearing.heard += 1;
             return Ok(());
+        }
+        if hearing.place.is_some() && self.marks[(hearing.heard - self.before) as usize] == mark {
+            return Err(Fault::Altered { mark, near: beginning(frame) });
         }
         self.leave(hearing);
         expect(&mut hearing.next, mark)?;
@@ -233,6 +233,11 @@ fn expect(next: &mut [u64], Mark { sender, number }: Mark) -> Result<(), Fault> 
     Ok(())
 }
 
+/// The first bytes of what is wrong.
+fn beginning(bytes: &[u8]) -> String {
+    printable(&String::from_utf8_lossy(&bytes[..bytes.len().min(300)])).into_owned()
+}
+
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -244,6 +249,9 @@ impl std::fmt::Display for Fault {
             }
             Fault::Torn { expected, near } => {
                 write!(f, "after {expected} messages came a torn frame, which begins: {near}")
+            }
+            Fault::Altered { mark: Mark { sender, number }, near } => {
+                write!(f, "message {number} of sender {sender} is not what another receiver got as such: {near}")
             }
             Fault::Foreign { sender } => {
                 write!(f, "a message of sender {sender} came, which is none of this run: does another one go on?")

@@ -127,3 +127,19 @@ fn other_frames_between_are_handed_on_and_change_nothing() {
     assert_eq!(ear.others, ["<ping/>"]);
     assert_eq!(bob.place, Some(tape.end()));
 }
+
+#[test]
+fn who_gets_other_bytes_than_the_others_where_they_vary_is_found() {
+    let chat = Vocabulary::of(Preset::Chat);
+    let shape = Shape::new(&chat.deliver, &chat.delimiter, Payload::new(40)).unwrap();
+    let message = |id: &str, number| {
+        let mut payload = Vec::new();
+        Payload::new(40).write(Mark { sender: 0, number }, &mut payload);
+        [b"<message id=\"", id.as_bytes(), b"\">", &payload, b"</message>\0"].concat()
+    };
+    let (mut tape, ear) = (Tape::new(1), &mut Count::default());
+    let (mut ann, mut bob) = (tape.hearing(true), tape.hearing(true));
+    tape.hear(&shape, &mut ann, &[message("9", 0), message("10", 1)].concat(), ear).unwrap();
+    let result = tape.hear(&shape, &mut bob, &[message("9", 0), message("100", 1)].concat(), ear);
+    assert!(matches!(result, Err(Fault::Altered { mark: Mark { sender: 0, number: 1 }, .. })), "{result:?}");
+}
