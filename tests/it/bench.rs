@@ -143,7 +143,6 @@ fn what_cannot_be_run_is_one_sentence_and_exit_code_2() {
         (&["bench", "127.0.0.1:1", "slow", "--stalled", "97"], "97 of 100 receivers cannot stall"),
         (&["bench", "127.0.0.1:1", "--message", "<m/>"], "--message must hold {payload}"),
         (&["bench", "127.0.0.1:1", "--deliver", "<m>"], "--deliver does not say what a message looks like"),
-        (&["bench", "127.0.0.1:1", "--delimiter", ""], "--delimiter must not be empty"),
         (&["bench", "127.0.0.1:1", "--no-echo"], "--no-echo does not fit the chat"),
         (
             &["bench", "127.0.0.1:1", "idle", "--connections", "20000", "--room-size", "1"],
@@ -165,66 +164,85 @@ fn nobody_there_is_exit_code_1() {
     assert!(ended.stderr.contains("cannot be made"), "{}", ended.stderr);
 }
 
-/// What a faulty server does with one frame, to one receiver.
+/// What a faulty server does, once, to one receiver.
 #[derive(Clone, Copy)]
 enum Fault {
     None,
     Drop,
     Repeat,
-    Tear,
+    Swap,
+    Lose,
+    Gain,
+    Alter,
+    Join,
     Close,
 }
 
-/// How many receivers a faulty server has, and which of them gets the fault, at which frame.
+/// How many receivers a faulty server has, and the frame with which it makes its mistake.
 const RECEIVERS: usize = 4;
 const FAULTY_FRAME: usize = 30;
+
+/// Reads one frame from whichever client has sent one; `None` when they are gone.
+fn any_frame(clients: &mut [BufReader<TcpStream>]) -> Option<Vec<u8>> {
+    let sender = clients.iter().position(|client| !client.buffer().is_empty()).unwrap_or(0);
+    let mut frame = Vec::new();
+    let length = clients[sender].read_until(0, &mut frame).ok()?;
+    (length > 0).then_some(frame)
+}
 
 /// A relay that greets, and makes one mistake; `victim` is the receiver that gets it.
 fn faulty_relay(fault: Fault, victim: usize) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        let mut clients: Vec<BufReader<TcpStream>> = (0..RECEIVERS)
-            .map(|_| {
-                let mut client = BufReader::new(listener.accept().unwrap().0);
-                client.read_until(0, &mut Vec::new()).unwrap();
-                client.get_mut().write_all(b"<ready/>\0").unwrap();
-                client
-            })
-            .collect();
+    let serve = move || {
+        let mut clients: Vec<BufReader<TcpStream>> = Vec::new();
+        for _ in 0..RECEIVERS {
+            let mut client = BufReader::new(listener.accept().ok()?.0);
+            client.read_until(0, &mut Vec::new()).ok()?;
+            client.get_mut().write_all(b"<ready/>\0").ok()?;
+            clients.push(client);
+        }
         for number in 0.. {
-            let mut frame = Vec::new();
-            let sender = clients.iter().position(|client| !client.buffer().is_empty()).unwrap_or(0);
-            if clients[sender].read_until(0, &mut frame).unwrap_or(0) == 0 {
-                return;
+            let one = any_frame(&mut clients)?;
+            if number != FAULTY_FRAME {
+                clients.iter_mut().try_for_each(|client| client.get_mut().write_all(&one)).ok()?;
+                continue;
             }
+            let other = any_frame(&mut clients)?;
+            let (sound, middle) = ([&one[..], &other].concat(), one.len() / 2);
+            let faulty = match fault {
+                Fault::None | Fault::Close => sound.clone(),
+                Fault::Drop => other,
+                Fault::Repeat => [&one[..], &one, &other].concat(),
+                Fault::Swap => [&other[..], &one].concat(),
+                Fault::Lose => [&one[..middle], &one[middle + 1..], &other].concat(),
+                Fault::Gain => [&one[..middle], b"x", &one[middle..], &other].concat(),
+                Fault::Alter => [&one[..middle], b"X", &one[middle + 1..], &other].concat(),
+                Fault::Join => [&one[..one.len() - 1], &other].concat(),
+            };
             for (receiver, client) in clients.iter_mut().enumerate() {
-                let bytes = match fault {
-                    _ if number != FAULTY_FRAME || receiver != victim => frame.clone(),
-                    Fault::None => frame.clone(),
-                    Fault::Drop => Vec::new(),
-                    Fault::Repeat => [&frame[..], &frame].concat(),
-                    Fault::Tear => [&frame[..40], &frame[50..]].concat(),
-                    Fault::Close => {
-                        let _ = client.get_ref().shutdown(std::net::Shutdown::Both);
-                        Vec::new()
-                    }
-                };
-                if client.get_mut().write_all(&bytes).is_err() {
-                    return;
-                }
+                client.get_mut().write_all(if receiver == victim { &faulty } else { &sound }).ok()?;
+            }
+            if matches!(fault, Fault::Close) {
+                clients[victim].get_ref().shutdown(std::net::Shutdown::Both).ok()?;
             }
         }
-    });
+        Some(())
+    };
+    thread::spawn(serve);
     address
 }
 
 #[test]
-fn a_gap_a_repeat_a_torn_frame_and_an_end_fail_the_run() {
+fn each_fault_of_a_server_fails_the_run_whoever_gets_it() {
     let faults = [
-        (Fault::Drop, "is missing: number 31 came instead (a gap)"),
+        (Fault::Drop, "message 30 of sender 0 is missing: number 31 came instead (a gap)"),
         (Fault::Repeat, "message 30 of sender 0 came again where number 31 was due (a repeat)"),
-        (Fault::Tear, "after 30 messages came a torn frame"),
+        (Fault::Swap, "message 30 of sender 0 is missing: number 31 came instead (a gap)"),
+        (Fault::Lose, "after 30 messages came a torn frame"),
+        (Fault::Gain, "after 30 messages came a torn frame"),
+        (Fault::Alter, "after 30 messages came a torn frame"),
+        (Fault::Join, "after 30 messages came a torn frame"),
         (Fault::Close, "the server closed connection"),
     ];
     let words =

@@ -174,12 +174,6 @@ impl<'a> Fleet<'a> {
         self.links[link].socket.is_some()
     }
 
-    /// A link's own port: how the server's system knows it.
-    pub(super) fn port(&self, link: usize) -> Option<u16> {
-        let socket = self.links[link].socket.as_ref()?;
-        socket.local_addr().ok().map(|address| address.port())
-    }
-
     /// Closes a link.
     pub(super) fn close(&mut self, link: usize) {
         self.links[link].socket = None;

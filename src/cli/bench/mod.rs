@@ -50,7 +50,6 @@ mod limit;
 
 // What was measured.
 mod clock;
-mod connections;
 mod histogram;
 mod progress;
 mod report;

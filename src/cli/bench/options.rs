@@ -107,9 +107,6 @@ pub(in super::super) struct BenchOptions {
     /// A message when it arrives, {*} for what differs from one to the next [default: as it was sent]
     #[arg(long, value_name = "TEMPLATE")]
     pub(super) deliver: Option<String>,
-    /// What ends every frame [default: \0; redis, nats, irc: \r\n]
-    #[arg(long, value_name = "TEXT")]
-    pub(super) delimiter: Option<String>,
     /// Senders do not get their own messages
     #[arg(long)]
     pub(super) no_echo: bool,

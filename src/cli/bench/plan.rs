@@ -204,14 +204,10 @@ fn vocabulary(options: &BenchOptions) -> Result<Vocabulary, Failure> {
     template(&mut vocabulary.join, &options.join);
     bytes(&mut vocabulary.joined, &options.joined);
     template(&mut vocabulary.message, &options.message);
-    bytes(&mut vocabulary.delimiter, &options.delimiter);
     // A server is taken to deliver what was sent, unless one of those says otherwise that know.
     let deliver = if options.deliver.is_none() { &options.message } else { &options.deliver };
     template(&mut vocabulary.deliver, deliver);
     vocabulary.echo &= !options.no_echo;
-    if vocabulary.delimiter.is_empty() {
-        return Err(Failure::usage("--delimiter must not be empty: nothing would tell where a frame ends"));
-    }
     if !vocabulary.message.has(Place::Payload) {
         return Err(Failure::usage("--message must hold {payload}: receivers check it"));
     }

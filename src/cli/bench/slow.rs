@@ -1,6 +1,6 @@
 //! Defines the workload `slow`: what receivers that stop reading do to the others and to the server.
 //!
-//! First all read; then some stop. The rest should not notice, the server should not grow without bound, and should close
+//! First all read, for a third of the time; then some stop. The rest should not notice, the server should not grow without bound, and should close
 //! those that stopped. What these had got until then must be in order as well.
 //!
 //! Knows: who stops when, what is compared. Must not know: what a message looks like.
@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use super::super::exit_code::Failure;
 use super::clock::{Stopwatch, resident_kib};
-use super::connections::Connections;
 use super::fleet::{Fleet, Watch};
 use super::patience::Patience;
 use super::plan::Plan;
@@ -20,9 +19,6 @@ use super::throughput::{Pump, drain};
 
 /// How often the server's memory is looked at.
 const SAMPLE: Duration = Duration::from_millis(100);
-
-/// How often the system's table of connections is looked at: where it is long, reading it takes a while.
-const TABLE_SAMPLE: Duration = Duration::from_millis(500);
 
 /// Runs the workload.
 pub(super) fn run(plan: &Plan) -> Result<Report, Failure> {
@@ -35,18 +31,21 @@ pub(super) fn run(plan: &Plan) -> Result<Report, Failure> {
     pump.run(&mut fleet, plan.warm_up, &mut progress, &mut closed)?;
 
     let (heard, watch) = (fleet.heard(rest.clone()), Instant::now());
-    pump.run(&mut fleet, plan.seconds, &mut progress, &mut closed)?;
+    pump.run(&mut fleet, plan.seconds / 3, &mut progress, &mut closed)?;
     let before = (fleet.heard(rest.clone()) - heard) as f64 / watch.elapsed().as_secs_f64();
 
     for link in stalled.clone() {
         fleet.set_reads(link, false);
     }
     pump.set_listeners(rest.clone());
-    let mut sight = Sight::new(plan, &fleet, stalled.clone());
+    let resident = || plan.pid.and_then(resident_kib);
+    let before_kib = resident();
+    let mut most_kib = before_kib;
     let (heard, watch) = (fleet.heard(rest.clone()), Stopwatch::new(plan.pid));
-    while sight.began.elapsed() < plan.seconds {
+    let began = Instant::now();
+    while began.elapsed() < plan.seconds {
         pump.run(&mut fleet, SAMPLE, &mut progress, &mut closed)?;
-        sight.look();
+        most_kib = most_kib.max(resident());
     }
     let lap = watch.lap();
     let after = (fleet.heard(rest.clone()) - heard) as f64 / lap.seconds;
@@ -60,7 +59,9 @@ pub(super) fn run(plan: &Plan) -> Result<Report, Failure> {
     report.number("before_per_second", "deliveries a second to the rest, all reading", before, 0);
     report.number("after_per_second", "the same while some do not read", after, 0);
     report.number("after_percent", "that is, %", 100.0 * after / before, 1);
-    sight.tell(&mut report);
+    if let (Some(before), Some(most)) = (before_kib, most_kib) {
+        report.number("resident_growth_mib", "the server's memory grew by, MiB", (most - before) as f64 / 1024.0, 1);
+    }
     report.count("closed", "closed by the server", closed.count as u64);
     report.count("stalled_heard", "messages that the stalled ones had got", fleet.heard(stalled));
     lap.tell(&mut report);
@@ -94,59 +95,5 @@ impl Watch for Closed {
         let stalled = self.stalled.contains(&link);
         self.count += usize::from(stalled);
         stalled
-    }
-}
-
-/// What can be seen of the server while some do not read.
-struct Sight {
-    began: Instant,
-    pid: Option<u32>,
-    /// Its memory when it began, and the most since, in KiB.
-    resident: Option<(u64, u64)>,
-    /// The connections of the stalled ones as the server's system sees them.
-    connections: Connections,
-    /// How often these were looked at.
-    looks: u32,
-    /// When the first and the last of them were seen to be closed.
-    closed: Vec<Duration>,
-}
-
-impl Sight {
-    fn new(plan: &Plan, fleet: &Fleet<'_>, stalled: Range<usize>) -> Sight {
-        let ports = stalled.filter_map(|link| fleet.port(link)).collect();
-        Sight {
-            began: Instant::now(),
-            pid: plan.pid,
-            resident: plan.pid.and_then(resident_kib).map(|now| (now, now)),
-            connections: Connections::new(plan.address.port(), ports),
-            looks: 0,
-            closed: Vec::new(),
-        }
-    }
-
-    fn look(&mut self) {
-        if let (Some((_, most)), Some(now)) = (&mut self.resident, self.pid.and_then(resident_kib)) {
-            *most = now.max(*most);
-        }
-        let due = TABLE_SAMPLE * self.looks;
-        if self.connections.all_closed() || self.began.elapsed() < due {
-            return;
-        }
-        self.looks += 1;
-        let closed = self.connections.closed();
-        while self.closed.len() < closed {
-            self.closed.push(self.began.elapsed());
-        }
-    }
-
-    fn tell(&self, report: &mut Report) {
-        if let Some((before, most)) = self.resident {
-            let growth = (most - before) as f64 / 1024.0;
-            report.number("resident_growth_mib", "the server's memory grew by, MiB", growth, 1);
-        }
-        if let (Some(first), Some(last)) = (self.closed.first(), self.closed.last()) {
-            report.number("first_closed_seconds", "first one closed after, s", first.as_secs_f64(), 1);
-            report.number("last_closed_seconds", "last one closed after, s", last.as_secs_f64(), 1);
-        }
     }
 }
