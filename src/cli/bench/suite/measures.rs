@@ -79,13 +79,7 @@ pub(super) fn all(smoke: bool) -> Vec<Measure> {
             Some("throughput --receivers 10 --rate 20"),
         ),
         defaults("defaults-100", "throughput --receivers 100 --senders 100 --rate 50 --window 1000", None),
-        off(
-            "latency",
-            Part::Latency,
-            ALL,
-            "latency --receivers 100 --rate 50 --seconds 10",
-            Some("latency --receivers 10"),
-        ),
+        off("latency", Part::Latency, ALL, "latency --receivers 100 --rate 50", Some("latency --receivers 10")),
         idle("idle-1000", ALL, "idle --connections 1000 --stay-out", Some("idle --connections 20 --stay-out")),
         idle("idle-10000", ALL, "idle --connections 10000 --stay-out", None),
         idle("rooms-1000", WITH_ROOMS, "idle --connections 1000", Some("idle --connections 20 --room-size 5")),
@@ -93,7 +87,7 @@ pub(super) fn all(smoke: bool) -> Vec<Measure> {
         idle("all-1000", ALL, "idle --connections 1000 --room-size 0", None),
         // Where all are told of everybody who enters, ten thousand people take minutes to enter one room.
         idle("all-10000", FIVE, "idle --connections 10000 --room-size 0", None),
-        off("slow", Part::Slow, WITHOUT_IRC, "slow --stalled 5 --seconds 12", Some("slow --receivers 10 --stalled 2")),
+        off("slow", Part::Slow, WITHOUT_IRC, "slow --stalled 5", Some("slow --receivers 10 --stalled 2")),
         off("churn", Part::Churn, WITH_ROOMS, "churn", Some("churn")),
     ];
     if smoke {
@@ -110,9 +104,14 @@ impl Measure {
         arguments.extend(words.split(' ').map(str::to_owned));
         arguments.extend(["--preset", kind.preset(), "--pid"].map(str::to_owned));
         arguments.push(pid.to_string());
-        if smoke {
-            arguments.extend(["--seconds", "0.2", "--warm-up", "0.1"].map(str::to_owned));
-        }
+        // So long that the whole table, three times over, takes less than half an hour.
+        let (seconds, warm_up) = match self.part {
+            _ if smoke => ("0.2", "0.1"),
+            Part::Latency => ("6", "0.5"),
+            Part::Slow => ("12", "0.5"),
+            _ => ("2.5", "0.5"),
+        };
+        arguments.extend(["--seconds", seconds, "--warm-up", warm_up].map(str::to_owned));
         arguments.extend(self.exceptions(kind).iter().map(|&word| word.to_owned()));
         arguments
     }

@@ -55,7 +55,7 @@ pub(in super::super) struct SuiteOptions {
     configurations: PathBuf,
 }
 
-/// Measures everything that was asked for, tells each result in one line, and writes the page.
+/// Measures everything that was asked for, tells each result in one line, and writes the page after each run.
 pub(in super::super) fn run(options: &SuiteOptions) -> Result<ExitCode, Failure> {
     // As many files as possible, for the servers too: they inherit it.
     let _ = super::sockets::allow(0);
@@ -68,8 +68,8 @@ pub(in super::super) fn run(options: &SuiteOptions) -> Result<ExitCode, Failure>
         .filter(|measure| options.parts.is_empty() || options.parts.contains(&measure.part))
         .collect();
     let processors = Processors::find();
-    let mut results = Results::new(if options.smoke { 1 } else { options.runs });
-    for run in 1..=results.runs() {
+    let mut results = Results::new();
+    for run in 1..=if options.smoke { 1 } else { options.runs } {
         for measure in &measures {
             for &kind in kinds.iter().filter(|kind| measure.servers.contains(kind)) {
                 let result = one(measure, kind, &processors, options);
@@ -81,9 +81,10 @@ pub(in super::super) fn run(options: &SuiteOptions) -> Result<ExitCode, Failure>
                 results.add(kind, measure, result);
             }
         }
-    }
-    if let Some(path) = &options.page {
-        page::write(path, &results, &kinds, &processors)?;
+        results.run_done();
+        if let Some(path) = &options.page {
+            page::write(path, &results, &kinds, &processors)?;
+        }
     }
     match results.failed() {
         Some(sentence) => Err(Failure::run_time(sentence)),

@@ -1,4 +1,5 @@
-//! Defines the page that shows the results: docs/BENCHMARKS.md, between two marks; what people wrote around them stays.
+//! Defines the page that shows the results: docs/BENCHMARKS.md, between two marks. What people wrote around them stays, and
+//! so do the tables of what was not measured this time.
 //!
 //! Knows: tables, what the goals are. Must not know: how anything was measured.
 
@@ -29,7 +30,8 @@ pub(super) fn write(path: &Path, results: &Results, kinds: &[Kind], processors: 
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(failed(error)),
     };
-    fs::write(path, replaced(&old, &measured(results, kinds, processors))).map_err(failed)
+    let before = old.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END)).map_or("", |(measured, _)| measured);
+    fs::write(path, replaced(&old, &measured(before, results, kinds, processors))).map_err(failed)
 }
 
 /// `old` with another measured part; without one, it comes at the end.
@@ -42,32 +44,31 @@ fn replaced(old: &str, measured: &str) -> String {
     }
 }
 
-/// The measured part.
-fn measured(results: &Results, kinds: &[Kind], processors: &Processors) -> String {
-    let mut out = format!("\n{}\n\n", circumstances(results, kinds, processors));
-    for table in TABLES.iter().filter(|table| table.columns.iter().any(|column| results.has(column.measure))) {
-        let _ = writeln!(out, "### {}\n\n{}\n", table.title, table.note);
-        values(table, results, kinds, &mut out);
-        if table.ratios {
-            ratios(table, results, kinds, &mut out);
+/// The measured part, of which `before` is an earlier state.
+fn measured(before: &str, results: &Results, kinds: &[Kind], processors: &Processors) -> String {
+    let mut out = format!("\n{}\n\n", circumstances(kinds, processors));
+    let date = Command::new("date").args(["-u", "+%F"]).output().map(|output| output.stdout).unwrap_or_default();
+    let date = String::from_utf8_lossy(&date);
+    for table in TABLES {
+        let heading = format!("### {}\n", table.title);
+        if table.columns.iter().any(|column| results.has(column.measure)) {
+            let _ = writeln!(out, "{heading}\n{}\n", table.note);
+            values(table, results, kinds, &mut out);
+            if table.ratios {
+                ratios(table, results, kinds, &mut out);
+            }
+            failures(table, results, &mut out);
+            let _ = writeln!(out, "Measured on {}; runs: {}.\n", date.trim(), results.runs());
+        } else if let Some((_, rest)) = before.split_once(&heading) {
+            let kept = rest.split("\n### ").next().unwrap_or(rest).trim_end();
+            let _ = writeln!(out, "{heading}{kept}\n");
         }
-    }
-    if !results.failures().is_empty() {
-        out.push_str("### What failed\n\n");
-        for (kind, measure, sentence) in results.failures() {
-            let _ = writeln!(out, "- {}, {measure}: {sentence}", kind.name());
-        }
-        out.push('\n');
     }
     out
 }
 
-/// When and on what all of it was measured.
-fn circumstances(results: &Results, kinds: &[Kind], processors: &Processors) -> String {
-    let command = |program: &str, arguments: &[&str]| {
-        let output = Command::new(program).args(arguments).output().ok();
-        output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
-    };
+/// On what it was measured.
+fn circumstances(kinds: &[Kind], processors: &Processors) -> String {
     let file = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let field = |text: &str, name: &str| {
         let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
@@ -78,14 +79,12 @@ fn circumstances(results: &Results, kinds: &[Kind], processors: &Processors) -> 
     let others: Vec<String> =
         kinds.iter().filter(|kind| !kind.is_ours()).map(|kind| format!("{} {}", kind.name(), kind.version())).collect();
     format!(
-        "Measured on {}: {} processors ({}), {gib:.0} GiB of memory, Linux {}, TCP congestion control {}. Medians of {} \
-         runs, servers in turn.\nBeside: {}.",
-        command("date", &["-u", "+%F"]),
+        "The machine: {} processors ({}{}), {gib:.0} GiB of memory, Linux {}, TCP congestion control {}.\nBeside: {}.",
         processors.count(),
         field(&file("/proc/cpuinfo"), "model name"),
+        if field(&file("/proc/cpuinfo"), "flags").contains("hypervisor") { ", virtual" } else { "" },
         file("/proc/sys/kernel/osrelease").trim().split(['.', '-']).take(2).collect::<Vec<_>>().join("."),
         file("/proc/sys/net/ipv4/tcp_congestion_control").trim(),
-        results.runs(),
         if others.is_empty() { "no other server".to_owned() } else { others.join(", ") },
     )
 }
@@ -145,6 +144,15 @@ fn ratios(table: &Table, results: &Results, kinds: &[Kind], out: &mut String) {
     out.push('\n');
 }
 
+/// What failed, of the measures in the table.
+fn failures(table: &Table, results: &Results, out: &mut String) {
+    for (kind, measure, sentence) in results.failures() {
+        if table.columns.iter().any(|column| column.measure == *measure) {
+            let _ = writeln!(out, "{} failed ({measure}): {sentence}\n", kind.name());
+        }
+    }
+}
+
 /// Whether it is a server of ours, and not the limit, which is what servers are held against.
 fn is_one_of_ours(kind: Kind) -> bool {
     kind.is_ours() && kind != Kind::Limit
@@ -170,7 +178,7 @@ mod tests {
 
     #[test]
     fn tables_hold_values_ratios_and_failures() {
-        let mut results = Results::new(1);
+        let mut results = Results::new();
         let measures = measures::all(false);
         let measure = measures.iter().find(|measure| measure.name == "throughput-100").unwrap();
         for (kind, value) in [(Kind::Limit, 16e6), (Kind::Relay, 12e6)] {
@@ -179,13 +187,16 @@ mod tests {
             results.add(kind, measure, Ok(report));
         }
         results.add(Kind::Nats, measure, Err(Failure::run_time("it stalls")));
-        let page = measured(&results, &[Kind::Limit, Kind::Relay, Kind::Nats], &Processors::find());
+        let kept = "### Low load\n\n| relay | 0.4 |\n\n### Something\n\nelse\n";
+        let page = measured(kept, &results, &[Kind::Limit, Kind::Relay, Kind::Nats], &Processors::find());
         for line in ["| relay | – | 12.00 | – |", "| relay ÷ limit | – | 0.75 | – |", "| nats | – | failed | – |"]
         {
             assert!(page.lines().any(|known| known == line), "{line} is missing in\n{page}");
         }
-        assert!(page.contains("- nats, throughput-100: it stalls"), "{page}");
-        assert!(!page.contains("Idle"), "what was not measured has no table");
+        assert!(page.contains("nats failed (throughput-100): it stalls"), "{page}");
+        assert!(!page.contains("Idle"), "what was never measured has no table");
+        assert!(page.contains("### Low load\n\n| relay | 0.4 |\n\n"), "what was measured before stays: {page}");
+        assert!(!page.contains("Something"), "there is no such table any more: {page}");
     }
 
     #[test]

@@ -20,11 +20,16 @@ pub(super) struct Results {
 
 impl Results {
     /// Nothing measured yet.
-    pub(super) fn new(runs: u32) -> Results {
-        Results { runs, reports: HashMap::new(), failures: Vec::new() }
+    pub(super) fn new() -> Results {
+        Results { runs: 0, reports: HashMap::new(), failures: Vec::new() }
     }
 
-    /// How often everything is measured.
+    /// Everything was measured once more.
+    pub(super) fn run_done(&mut self) {
+        self.runs += 1;
+    }
+
+    /// How often everything was measured.
     pub(super) fn runs(&self) -> u32 {
         self.runs
     }
@@ -111,7 +116,7 @@ mod tests {
     #[test]
     fn ratios_are_of_the_same_run_and_a_failure_takes_its_run_out() {
         let measure = &measures::all(true)[0];
-        let mut results = Results::new(3);
+        let mut results = Results::new();
         for (relay, redis) in [(10.0, 1.0), (20.0, 10.0), (90.0, 30.0)] {
             results.add(Kind::Relay, measure, report(relay));
             let redis = if redis == 10.0 { Err(Failure::run_time("gone")) } else { report(redis) };
