@@ -269,3 +269,16 @@ fn the_limit_relays_and_so_does_a_relay_that_leaves_the_sender_out() {
     assert_ok(&ended);
     assert!(figure(&ended.stdout, "messages") > 0.0, "{}", ended.stdout);
 }
+
+#[test]
+fn what_is_wrong_with_the_templates_is_said() {
+    let serve = chat();
+    let login = bench(serve.address(0), &["--preset", "relay", "--receivers", "2", "--senders", "1", "--settle", "0"]);
+    assert_eq!(login.code, 1);
+    assert!(login.stderr.contains("<error code=\"unknown-request\""), "{}", login.stderr);
+    let patient = bench(serve.address(0), &["--ready", "<hello", "--receivers", "2", "--senders", "1"]);
+    assert_eq!(patient.code, 1);
+    let sentence =
+        "connection 1 waits for a frame that holds `<hello`; the last that came was `<welcome nick=\"b000000\"";
+    assert!(patient.stderr.contains(sentence), "{}", patient.stderr);
+}

@@ -25,6 +25,9 @@ use super::vocabulary::Vocabulary;
 /// Bytes that are read at once.
 const READ_BYTES: usize = 256 << 10;
 
+/// Bytes of a frame that are kept to quote them.
+const QUOTED_BYTES_MAX: usize = 300;
+
 /// What happens to connections, told to whoever measures. What is not asked for costs nothing.
 pub(super) trait Watch {
     /// A message arrived.
@@ -392,9 +395,28 @@ impl<'a> Fleet<'a> {
             return Err(refused(link, &String::from_utf8_lossy(frame)));
         }
         if self.vocabulary.answer_ping(frame, &mut place.waiting) {
-            self.flush(link)?;
+            return self.flush(link);
         }
+        place.unexpected = frame[..frame.len().min(QUOTED_BYTES_MAX)].to_vec();
         Ok(())
+    }
+
+    /// What the first of the links from `first` on that are not ready waits for, in a sentence.
+    pub(super) fn awaits(&self, first: usize) -> String {
+        let Some(link) = (first..self.links.len()).find(|&link| !self.is_ready(link)) else { return String::new() };
+        let place = &self.links[link];
+        let quoted = |bytes: &[u8]| printable(&String::from_utf8_lossy(bytes)).into_owned();
+        let said = match &place.unexpected[..] {
+            [] => "nothing came".to_owned(),
+            frame => format!("the last that came was `{}`", quoted(frame)),
+        };
+        match place.script.line(place.line) {
+            Some(line) if place.connected && line.closes => format!("connection {} waits for its end", link + 1),
+            Some(line) if place.connected => {
+                format!("connection {} waits for a frame that holds `{}`; {said}", link + 1, quoted(&line.answer))
+            }
+            _ => format!("connection {} is not made", link + 1),
+        }
     }
 }
 

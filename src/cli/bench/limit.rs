@@ -42,7 +42,9 @@ pub(super) fn serve(address: SocketAddr, listening: impl FnOnce(SocketAddr)) -> 
     let mut buffer = vec![0; ROUND_BYTES];
     let mut round = Vec::with_capacity(2 * ROUND_BYTES);
     loop {
-        let ready = poll.wait(Duration::from_secs(60))?;
+        // Whoever is about to say more is waited for as long as that costs nothing.
+        let patience = if round.is_empty() { Duration::from_secs(60) } else { Duration::ZERO };
+        let ready = poll.wait(patience)?;
         for index in 0..ready {
             let event = poll.ready(index);
             if event.key == LISTENER {
@@ -60,7 +62,9 @@ pub(super) fn serve(address: SocketAddr, listening: impl FnOnce(SocketAddr)) -> 
                 send_all(&mut clients, &mut free, &mut round);
             }
         }
-        send_all(&mut clients, &mut free, &mut round);
+        if ready == 0 {
+            send_all(&mut clients, &mut free, &mut round);
+        }
     }
 }
 

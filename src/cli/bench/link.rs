@@ -26,6 +26,8 @@ pub(super) struct Link {
     pub(super) number: usize,
     /// The number that stands for `{room}`.
     pub(super) room: usize,
+    /// The last frame that came while another one was awaited.
+    pub(super) unexpected: Vec<u8>,
     /// What was read and is no whole frame yet.
     pub(super) begun: Vec<u8>,
     /// What the server has not taken yet.
@@ -43,6 +45,7 @@ impl Link {
             script: script.clone(),
             number,
             room,
+            unexpected: Vec::new(),
             begun: Vec::new(),
             waiting: Vec::new(),
         }

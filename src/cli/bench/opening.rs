@@ -53,9 +53,10 @@ pub(super) fn open(
         }
         if patience.is_over(counter.answers, now) {
             return Err(Failure::run_time(format!(
-                "nothing came for {} seconds while {} of {count} connections had entered",
+                "no answer for {} seconds, {} of {count} connections have entered: {}",
                 PATIENCE.as_secs(),
                 counter.ready,
+                fleet.awaits(first),
             )));
         }
     }

@@ -50,7 +50,7 @@ pub(super) struct Vocabulary {
     pub(super) pong: Vec<u8>,
     /// Whether what follows `ping` in the frame follows `pong` in the answer.
     pub(super) pong_repeats: bool,
-    /// What a frame begins with that says that something went wrong.
+    /// What a frame begins with that says that something went wrong; `<error` where nothing else is known.
     pub(super) refused: Vec<u8>,
     /// Whether a sender gets its own messages.
     pub(super) echo: bool,
@@ -75,7 +75,7 @@ impl Vocabulary {
 
     /// Whether a frame says that something went wrong.
     pub(super) fn is_refusal(&self, frame: &[u8]) -> bool {
-        !self.refused.is_empty() && frame.starts_with(&self.refused)
+        frame.starts_with(&self.refused)
     }
 
     /// Appends the answer to `out` when a frame asks for a sign of life. Gives whether it does.
@@ -107,7 +107,6 @@ impl Vocabulary {
             quit: Template::new("<quit/>"),
             ping: b"<ping".to_vec(),
             pong: b"<pong/>".to_vec(),
-            refused: b"<error".to_vec(),
             ..Vocabulary::plain()
         }
     }
@@ -199,7 +198,7 @@ impl Vocabulary {
             ping: Vec::new(),
             pong: Vec::new(),
             pong_repeats: false,
-            refused: Vec::new(),
+            refused: b"<error".to_vec(),
             echo: true,
             senders_apart: false,
             quick_ack: false,
