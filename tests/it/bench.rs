@@ -276,9 +276,16 @@ fn what_is_wrong_with_the_templates_is_said() {
     let login = bench(serve.address(0), &["--preset", "relay", "--receivers", "2", "--senders", "1", "--settle", "0"]);
     assert_eq!(login.code, 1);
     assert!(login.stderr.contains("<error code=\"unknown-request\""), "{}", login.stderr);
-    let patient = bench(serve.address(0), &["--ready", "<hello", "--receivers", "2", "--senders", "1"]);
-    assert_eq!(patient.code, 1);
-    let sentence =
-        "connection 1 waits for a frame that holds `<hello`; the last that came was `<welcome nick=\"b000000\"";
-    assert!(patient.stderr.contains(sentence), "{}", patient.stderr);
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap();
+    thread::spawn(move || {
+        let mut client = BufReader::new(other.accept().unwrap().0);
+        client.read_until(0, &mut Vec::new()).unwrap();
+        client.get_mut().write_all(b"<nothing-of-that-kind/>\0").unwrap();
+    });
+    let ended = bench(address, &["--ready", "<hello", "--receivers", "1", "--senders", "1"]);
+    assert_eq!(ended.code, 1);
+    let sentence = "the server closed connection 1: connection 1 waits for a frame that holds `<hello`; the last that came \
+                    was `<nothing-of-that-kind/>`";
+    assert!(ended.stderr.contains(sentence), "{}", ended.stderr);
 }

@@ -345,8 +345,11 @@ impl<'a> Fleet<'a> {
         if watch.closed(link) {
             return Ok(());
         }
-        let heard = self.heard[link];
-        Err(Failure::run_time(format!("the server closed connection {} after {heard} messages", link + 1)))
+        let closed = format!("the server closed connection {}", link + 1);
+        if !self.is_ready(link) {
+            return Err(Failure::run_time(format!("{closed}: {}", self.awaits(link))));
+        }
+        Err(Failure::run_time(format!("{closed} after {} messages", self.heard[link])))
     }
 
     /// Takes what was read: `length` bytes of the buffer.
