@@ -272,6 +272,10 @@ fn the_limit_relays_and_so_does_a_relay_that_leaves_the_sender_out() {
 
 #[test]
 fn what_is_wrong_with_the_templates_is_said() {
+    let words = ["--preset", "relay", "--hello", "<hi/>", "--ready", "<ready", "--receivers", "4", "--senders", "1"];
+    let changed = bench(faulty_relay(Fault::None, 0), &[&words[..], &["--deliver", "<said>{payload}</said>"]].concat());
+    assert_eq!(changed.code, 1);
+    assert!(changed.stderr.contains("if all arrive like this, --deliver tells how"), "{}", changed.stderr);
     let serve = chat();
     let login = bench(serve.address(0), &["--preset", "relay", "--receivers", "2", "--senders", "1", "--settle", "0"]);
     assert_eq!(login.code, 1);

@@ -248,7 +248,8 @@ impl std::fmt::Display for Fault {
                 write!(f, "message {got} of sender {sender} came again where number {expected} was due (a repeat)")
             }
             Fault::Torn { expected, near } => {
-                write!(f, "after {expected} messages came a torn frame, which begins: {near}")
+                let hint = if *expected == 0 { " (if all arrive like this, --deliver tells how)" } else { "" };
+                write!(f, "after {expected} messages came a torn frame{hint}, which begins: {near}")
             }
             Fault::Altered { mark: Mark { sender, number }, near } => {
                 write!(f, "message {number} of sender {sender} is not what another receiver got as such: {near}")
