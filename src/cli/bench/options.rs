@@ -110,7 +110,7 @@ pub(in super::super) struct BenchOptions {
     /// Senders do not get their own messages
     #[arg(long)]
     pub(super) no_echo: bool,
-    /// Load nothing, but be the least of all servers at ADDR: what no server can surpass
+    /// Load nothing, but be the least of all servers at ADDR
     #[arg(long, hide = true)]
     pub(super) serve_limit: bool,
 }

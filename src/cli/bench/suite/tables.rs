@@ -47,7 +47,8 @@ pub(super) const TABLES: &[Table] = &[
         title: "Deliveries",
         note: "128-byte payloads from four senders, 64 messages in flight; a message is in flight until every receiver has \
                it. Server and load generator each have a processor. The limits of `relay` and `chat` are off.\n\
-               `limit` is a relay that parses nothing, checks nothing and sends all it has read to all in one piece.",
+               `limit` is a relay that parses nothing, checks nothing and sends all it has read to all in one piece. It sends \
+               at once; a server that lets more come together before it sends can surpass it.",
         unit: "million deliveries a second",
         columns: &[
             deliveries("10 receivers", "throughput-10"),
