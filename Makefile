@@ -2,7 +2,8 @@
 .DEFAULT_GOAL := help
 CARGO ?= cargo
 
-.PHONY: help run build test test-fast test-tools test-browser xmpp memory check fmt lint features doc smoke fuzz-smoke clean
+.PHONY: help run build test test-fast test-tools test-browser xmpp memory check fmt lint features doc smoke fuzz-smoke \
+	bench bench-smoke bench-peers clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -13,7 +14,7 @@ run: ## serve a chat on 127.0.0.1:1024 (ARGS="--listen 127.0.0.1:2048" passes op
 build: ## build the program: target/release/xmlsocket
 	$(CARGO) build --release --locked
 
-test: test-tools test-fast xmpp memory test-browser ## all tests
+test: test-tools test-fast bench-smoke xmpp memory test-browser ## all tests
 
 test-fast: ## cargo's tests
 	$(CARGO) test --locked
@@ -57,6 +58,17 @@ smoke: ## the release program starts with the default configuration and stops in
 
 fuzz-smoke: ## each fuzz target for 30 seconds (needs cargo-fuzz)
 	tests/fuzz/smoke.sh
+
+bench: ## measure our servers and others that are installed, for some 25 minutes; write docs/BENCHMARKS.md
+	$(CARGO) build --release --locked
+	target/release/xmlsocket bench-suite --page docs/BENCHMARKS.md $(ARGS)
+
+bench-smoke: ## every kind of measurement of our servers, short and small, on the debug build
+	$(CARGO) build --locked
+	target/debug/xmlsocket bench-suite --smoke --servers limit,relay,chat
+
+bench-peers: ## install the other servers (Debian, as root); none is started as a service
+	tests/bench/install-peers.sh
 
 clean: ## remove what was built
 	$(CARGO) clean

@@ -45,6 +45,10 @@ mod connect;
 // `policy`.
 mod policy;
 
+// `bench`: needs epoll and /proc.
+#[cfg(target_os = "linux")]
+mod bench;
+
 // Text of strangers on a terminal.
 mod printable;
 
@@ -96,6 +100,10 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
             policy::fetch(&host, port, timeout)
         }
         Command::Policy { command: PolicyCommand::Check(options) } => policy::check(&options),
+        #[cfg(target_os = "linux")]
+        Command::Bench(options) => bench::run(&options),
+        #[cfg(target_os = "linux")]
+        Command::BenchSuite(options) => bench::run_suite(&options),
         Command::CheckConfig(options) => check_config::run(&options),
         Command::RuffleConfig(options) => edges::ruffle_config(&options),
     }

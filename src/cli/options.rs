@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+#[cfg(target_os = "linux")]
+use super::bench::{BenchOptions, SuiteOptions};
 use super::config::{Assignment, ConfigError, Settings, Source, Value};
 use crate::wire::Limits;
 
@@ -119,6 +121,25 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: PolicyCommand,
     },
+    /// Measure a server: load it, and check every frame that it delivers
+    #[cfg(target_os = "linux")]
+    #[command(
+        before_help = "Examples:
+  xmlsocket bench 127.0.0.1:1024
+      how many messages a chat delivers, to 100 people from 4
+  xmlsocket bench 127.0.0.1:1024 latency --rate 50 --json
+      how long they take, for a script
+  xmlsocket bench 127.0.0.1:2000 --preset relay --receivers 1000
+      a relay (serve --app relay --echo)",
+        after_help = "One frame that is missing, comes twice, or is torn ends the run with exit code 1. The limits of a \
+            server are what it is for; to see what it can do without them: \
+            xmlsocket serve --set limits.frames_per_second_max=0"
+    )]
+    Bench(BenchOptions),
+    /// Measure this program's servers and those of others, and write docs/BENCHMARKS.md: what `make bench` does
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    BenchSuite(SuiteOptions),
     /// Show the settings that `serve` would run with, and where each comes from
     #[command(
         before_help = "Examples:

@@ -40,7 +40,7 @@ pub(super) fn failure(error: &clap::Error, arguments: &[String]) -> Failure {
 
 /// The option's own name, without its placeholder: `--app` of `--app <APP>`.
 fn name_of(argument: &str) -> &str {
-    argument.split([' ', '=']).next().unwrap_or(argument).trim_matches(['<', '>'])
+    argument.split([' ', '=']).next().unwrap_or(argument).trim_matches(['<', '>', '[', ']'])
 }
 
 fn words(value: &ContextValue) -> String {
@@ -89,12 +89,19 @@ impl Addressed {
         let choices = self
             .command
             .get_arguments()
-            .find(|known| known.get_long() == Some(name))
+            .find(|known| match known.get_long() {
+                Some(long) => long == name,
+                None => known.get_value_names().is_some_and(|names| names.iter().any(|known| known.as_str() == name)),
+            })
             .map(|known| known.get_possible_values())
             .unwrap_or_default();
         if choices.is_empty() {
             // clap puts the reason behind the last colon: "invalid value 'x' for '--wait <SECONDS>': x is not in 0..=86400".
             let text = error.to_string();
+            // What our own readers of values say there.
+            if let Some((_, taken)) = text.lines().next().and_then(|line| line.split_once(": it takes ")) {
+                return taken.to_owned();
+            }
             return match text.lines().next().and_then(|line| line.split_once(" is not in ")) {
                 Some((_, range)) => {
                     format!("a whole number in {}", range.replace("..=", " to ").replace("1..65536", "1 to 65535"))

@@ -9,7 +9,7 @@ const REWRITE: &str = "XMLSOCKET_REWRITE_HELP";
 
 #[test]
 fn the_help_of_every_command_is_what_docs_keep() {
-    let pages: [(&str, &[&str]); 9] = [
+    let pages: [(&str, &[&str]); 10] = [
         ("xmlsocket", &[]),
         ("serve", &["serve"]),
         ("chat", &["chat"]),
@@ -17,6 +17,7 @@ fn the_help_of_every_command_is_what_docs_keep() {
         ("policy", &["policy"]),
         ("policy-fetch", &["policy", "fetch"]),
         ("policy-check", &["policy", "check"]),
+        ("bench", &["bench"]),
         ("check-config", &["check-config"]),
         ("ruffle-config", &["ruffle-config"]),
     ];
@@ -231,7 +232,7 @@ fn low_ports_and_what_players_ignore_are_remarked_upon() {
 #[test]
 fn the_manual_names_every_option_and_every_limit() {
     let manual = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/MANUAL.md")).unwrap();
-    for page in ["serve", "chat", "connect", "policy-fetch", "policy-check", "check-config", "ruffle-config"] {
+    for page in ["serve", "chat", "connect", "policy-fetch", "policy-check", "check-config", "ruffle-config", "bench"] {
         let help = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/help/{page}.txt"));
         let help = std::fs::read_to_string(help).unwrap();
         let options = help.lines().filter_map(|line| line.trim_start().strip_prefix("--"));

@@ -54,6 +54,8 @@ mod conversations;
 mod crowds;
 
 // The program.
+#[cfg(all(feature = "cli", target_os = "linux"))]
+mod bench;
 #[cfg(feature = "cli")]
 mod cli_browsers;
 #[cfg(feature = "cli")]
