@@ -120,6 +120,15 @@ fn people_come_and_go() {
 }
 
 #[test]
+fn a_chat_may_be_asked_for_receipts() {
+    let serve = chat();
+    let message = "<message room=\"bench{room}\" id=\"{i}\">{payload}</message>";
+    let ended = bench(serve.address(0), &["--receivers", "4", "--senders", "2", "--message", message]);
+    assert_ok(&ended);
+    assert!(figure(&ended.stdout, "messages_per_second") > 10.0, "{}", ended.stdout);
+}
+
+#[test]
 fn what_the_server_refuses_ends_the_run_with_its_words() {
     let serve = Serve::start(&[]);
     let ended = bench(serve.address(0), &["--receivers", "3", "--senders", "1", "--window", "500"]);

@@ -104,7 +104,7 @@ pub(in super::super) struct BenchOptions {
     /// A message, with {payload} and, where wanted, {bytes}, {i} and {room}
     #[arg(long, value_name = "TEMPLATE")]
     pub(super) message: Option<String>,
-    /// A message when it arrives, {*} for what differs from one to the next [default: as it was sent]
+    /// A message when it arrives, {*} for what differs from one to the next [default: as it was sent; in a chat, as a chat writes it]
     #[arg(long, value_name = "TEMPLATE")]
     pub(super) deliver: Option<String>,
     /// Senders do not get their own messages

@@ -189,7 +189,7 @@ fn resolve(text: &str) -> Result<SocketAddr, Failure> {
 /// The vocabulary of the preset, changed as the options say.
 fn vocabulary(options: &BenchOptions) -> Result<Vocabulary, Failure> {
     let mut vocabulary = Vocabulary::of(options.preset);
-    let template = |to: &mut Template, text: &Option<String>| {
+    let template = |to: &mut Template, text: Option<&String>| {
         if let Some(text) = text {
             *to = Template::new(text);
         }
@@ -199,14 +199,16 @@ fn vocabulary(options: &BenchOptions) -> Result<Vocabulary, Failure> {
             *to = Template::literal(text);
         }
     };
-    template(&mut vocabulary.hello, &options.hello);
+    template(&mut vocabulary.hello, options.hello.as_ref());
     bytes(&mut vocabulary.ready, &options.ready);
-    template(&mut vocabulary.join, &options.join);
+    template(&mut vocabulary.join, options.join.as_ref());
     bytes(&mut vocabulary.joined, &options.joined);
-    template(&mut vocabulary.message, &options.message);
-    // A server is taken to deliver what was sent, unless one of those says otherwise that know.
-    let deliver = if options.deliver.is_none() { &options.message } else { &options.deliver };
-    template(&mut vocabulary.deliver, deliver);
+    template(&mut vocabulary.message, options.message.as_ref());
+    // A server is taken to deliver what was sent, unless one of those says otherwise that know. The chat writes the
+    // start tag of each message anew, whatever stood in it.
+    let to_chat = |text: &String| options.preset == Preset::Chat && text.starts_with("<message ");
+    let as_sent = options.message.as_ref().filter(|text| !to_chat(text));
+    template(&mut vocabulary.deliver, options.deliver.as_ref().or(as_sent));
     vocabulary.echo &= !options.no_echo;
     if !vocabulary.message.has(Place::Payload) {
         return Err(Failure::usage("--message must hold {payload}: receivers check it"));
