@@ -31,6 +31,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// Events handled before what they made is sent, so that nobody waits long for it.
 const BATCH_EVENTS_MAX: usize = 512;
 
+/// Receivers of a batch from which on it is worth letting clients' threads run once more before it is sent.
+const WORTH_A_LOOK: usize = 32;
+
 /// Bytes sent to anybody before they leave.
 const BATCH_BYTES_MAX: usize = 256 * 1024;
 
@@ -118,11 +121,22 @@ impl<S: Service> Dispatcher<S> {
     fn handle_batch(&mut self, event: Event) {
         self.engine.now = read_clock();
         let mut cost = self.handle(event);
-        for _ in 1..BATCH_EVENTS_MAX {
+        let mut has_yielded = false;
+        for handled in 1..BATCH_EVENTS_MAX {
             if self.engine.batch_len() >= BATCH_BYTES_MAX {
                 break;
             }
-            let Ok(event) = self.inbox.try_recv() else { break };
+            let event = match self.inbox.try_recv() {
+                Ok(event) => event,
+                // Several came together, so others may be about to be read, and many are to get them: one look more costs
+                // less than a second round of sends. A lone message is not kept waiting.
+                Err(_) if handled > 1 && !has_yielded && self.engine.touched() >= WORTH_A_LOOK => {
+                    has_yielded = true;
+                    thread::yield_now();
+                    continue;
+                }
+                Err(_) => break,
+            };
             cost += self.handle(event);
         }
         self.shared.budget.give_back(cost);

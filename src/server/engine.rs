@@ -193,6 +193,11 @@ impl Engine {
         self.batch.len()
     }
 
+    /// How many connections the batch goes to.
+    pub(super) fn touched(&self) -> usize {
+        self.touched.len()
+    }
+
     /// Gives up memory that has not been needed for a while.
     pub(super) fn relax(&mut self) {
         self.batch.relax();
