@@ -32,7 +32,9 @@ pub(super) enum Unreached {
     Stopped,
     /// Every address refused.
     Refused(String),
-    /// The time is over.
+    /// The name of the host leads to no address, or not in time.
+    Unknown(String),
+    /// No address answered in time.
     TimedOut(String),
     /// Something else.
     Failed(String),
@@ -98,12 +100,12 @@ impl Dial<'_> {
         select! {
             recv(answered) -> answer => match answer {
                 Ok(Ok(addresses)) if !addresses.is_empty() => Ok(addresses),
-                Ok(Err(error)) => Err(Unreached::Failed(format!("could not look up {host}: {error}"))),
-                Ok(Ok(_)) | Err(_) => Err(Unreached::Failed(format!("{host} has no address"))),
+                Ok(Err(error)) => Err(Unreached::Unknown(format!("could not look up {host}: {error}"))),
+                Ok(Ok(_)) | Err(_) => Err(Unreached::Unknown(format!("{host} has no address"))),
             },
             recv(self.stopped) -> _ => Err(Unreached::Stopped),
             default(timeout) => {
-                Err(Unreached::TimedOut(format!("no answer to the lookup of {host} within {timeout:?}")))
+                Err(Unreached::Unknown(format!("no answer to the lookup of {host} within {timeout:?}")))
             },
         }
     }

@@ -218,6 +218,7 @@ impl Permission {
             let answer = match dial.reach(host, port, wait) {
                 Ok(link) => ask(&link, host, path, begin + wait),
                 Err(Unreached::Refused(_)) => Answer::ConnectionRefused,
+                Err(Unreached::Unknown(reason)) => Answer::HostUnknown(reason),
                 Err(Unreached::TimedOut(_)) => Answer::Silent,
                 Err(Unreached::Failed(reason)) => Answer::Failed(reason),
                 Err(Unreached::Stopped) => return Err(Stopped),
@@ -302,6 +303,7 @@ fn short(answer: &Answer) -> &'static str {
         Answer::File(_) => "a text",
         Answer::Silent => "nothing in time",
         Answer::ConnectionRefused => "refused",
+        Answer::HostUnknown(_) => "no address",
         Answer::ClosedWithoutAnswer => "closed",
         Answer::TooLong => "too much",
         Answer::Failed(_) => "failed",

@@ -155,9 +155,10 @@ impl<P> Worker<P> {
         };
         dial.reach(host, port, self.options.timeout).map_err(|unreached| match unreached {
             dial::Unreached::Stopped => Unreached::Stopped,
-            dial::Unreached::Refused(reason) | dial::Unreached::TimedOut(reason) | dial::Unreached::Failed(reason) => {
-                Unreached::Event(Event::io_error(reason))
-            }
+            dial::Unreached::Refused(reason)
+            | dial::Unreached::Unknown(reason)
+            | dial::Unreached::TimedOut(reason)
+            | dial::Unreached::Failed(reason) => Unreached::Event(Event::io_error(reason)),
         })
     }
 

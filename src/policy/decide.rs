@@ -96,6 +96,9 @@ pub enum Answer {
     Silent,
     /// The host refused the connection.
     ConnectionRefused,
+    /// The name of the host leads to no address, in the words of the system. Nobody else is asked then: every place is
+    /// on this host.
+    HostUnknown(String),
     /// The connection was closed without a byte.
     ClosedWithoutAnswer,
     /// More bytes than [`POLICY_BYTES_MAX`](super::POLICY_BYTES_MAX), without an end.
@@ -187,6 +190,7 @@ impl Procedure {
                 Some(wait) => format!("gave no complete answer within {} s", wait.as_secs()),
                 None => "gave no complete answer".to_owned(),
             },
+            Answer::HostUnknown(reason) => return self.give_up_on_host(place, reason),
             Answer::ConnectionRefused => "refused the connection".to_owned(),
             Answer::ClosedWithoutAnswer => "closed the connection without an answer".to_owned(),
             Answer::TooLong => "sent more than a policy file can be".to_owned(),
@@ -196,6 +200,13 @@ impl Procedure {
         self.silent.push((place, failure));
         let (asked, origin) = (self.silent.clone(), self.origin.clone());
         self.miss(RefusalReason::NoPolicyFile { asked, origin, port: self.port });
+    }
+
+    /// Asks nobody any more: what could be asked is on a host that nobody finds.
+    fn give_up_on_host(&mut self, place: Place, reason: String) {
+        self.questions.clear();
+        self.find(Some(place), reason.clone());
+        self.miss(RefusalReason::HostUnknown { host: self.host.clone(), reason });
     }
 
     /// What each step showed so far.

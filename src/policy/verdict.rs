@@ -87,6 +87,13 @@ pub enum RefusalReason {
         /// The port that the SWF wants.
         port: u16,
     },
+    /// The name of the host leads to no address, so that nobody could be asked.
+    HostUnknown {
+        /// The host that the SWF wants.
+        host: String,
+        /// What the system says of it.
+        reason: String,
+    },
     /// No place gave a policy file.
     NoPolicyFile {
         /// Each place, and what it did instead.
@@ -166,6 +173,7 @@ impl RefusalReason {
         match self {
             RefusalReason::RestrictedPort { .. } => "restricted-port",
             RefusalReason::NothingToAsk { .. } => "nothing-to-ask",
+            RefusalReason::HostUnknown { .. } => "host-unknown",
             RefusalReason::NoPolicyFile { .. } => "no-policy-file",
             RefusalReason::NotAPolicyFile { .. } => "not-a-policy-file",
             RefusalReason::DomainNotGranted { .. } => "domain-not-granted",
@@ -198,7 +206,7 @@ impl RefusalReason {
     pub(super) fn closeness(&self) -> u8 {
         match self {
             RefusalReason::RestrictedPort { .. } | RefusalReason::NothingToAsk { .. } => 0,
-            RefusalReason::NoPolicyFile { .. } => 1,
+            RefusalReason::NoPolicyFile { .. } | RefusalReason::HostUnknown { .. } => 1,
             RefusalReason::NotAPolicyFile { .. } => 2,
             RefusalReason::DomainNotGranted { .. } | RefusalReason::SiteControlNone { .. } => 3,
             RefusalReason::PortNotGranted { .. } => 4,
@@ -223,6 +231,11 @@ impl fmt::Display for RefusalReason {
                 "Flash Player {player} knows nobody to ask about port {port}: let the SWF call \
                  loadPolicyFile(\"xmlsocket://{host}:{MASTER_PORT}\") and answer there, or let the server listen on port \
                  {RESTRICTED_PORTS_END} or above"
+            ),
+            RefusalReason::HostUnknown { host, reason } => write!(
+                f,
+                "nobody could be asked, because {host} leads to no address ({reason}): check how the name is spelt, and \
+                 its entry in the DNS"
             ),
             RefusalReason::NoPolicyFile { asked, origin, port } => write_no_policy_file(f, asked, origin, *port),
             RefusalReason::NotAPolicyFile { place, error, origin, port } => {

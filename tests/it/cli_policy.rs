@@ -111,6 +111,26 @@ fn silence_and_refused_connections_are_told_apart() {
 }
 
 #[test]
+fn a_name_that_leads_nowhere_is_told_as_such() {
+    // A label of 64 letters cannot be asked of any name server, so the answer is the system's own and comes at once.
+    let host = format!("{}.invalid", "a".repeat(64));
+    let arguments = ["policy", "check", &host, "1024", "--from", FROM];
+    let ended = run(&arguments);
+    let spelling = format!("refused: nobody could be asked, because {host} leads to no address (could not look up ");
+    let advice = "check how the name is spelt, and its entry in the DNS";
+    assert_refused(&ended, &["port 843; no address after ", &spelling, advice]);
+    // One place was asked; the others are on the same host, and what to serve there is not the question.
+    assert_eq!(ended.stdout.lines().count(), 4, "{}", ended.stdout);
+    assert!(!ended.stdout.contains("cross-domain-policy"), "{}", ended.stdout);
+
+    let ended = run(&[&arguments[..], &["--json"]].concat());
+    assert_eq!(ended.code, 1);
+    for part in ["\"reason\":\"host-unknown\"", "\"answer\":\"host-unknown\""] {
+        assert!(ended.stdout.contains(part), "{}", ended.stdout);
+    }
+}
+
+#[test]
 fn players_that_never_ask_are_told_apart_too() {
     let refusing = Refusing::bind();
     let old = check(1023, refusing.port(), &["--player", "7.0.14"]);
