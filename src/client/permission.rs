@@ -248,8 +248,8 @@ fn ask(link: &Arc<Link>, host: &str, path: Option<&str>, deadline: Instant) -> A
         Some(_) => (HEADER_BYTES_MAX + POLICY_BYTES_MAX, None),
         None => (POLICY_BYTES_MAX, Some(NUL)),
     };
-    let bytes = match read_to(link, bytes_max, end, deadline) {
-        Ok(bytes) => bytes,
+    let (bytes, is_ended) = match read_to(link, bytes_max, end, deadline) {
+        Ok(read) => read,
         Err(answer) => return answer,
     };
     if bytes.is_empty() {
@@ -258,21 +258,22 @@ fn ask(link: &Arc<Link>, host: &str, path: Option<&str>, deadline: Instant) -> A
     let text = String::from_utf8_lossy(&bytes);
     match path {
         Some(_) => file_of_web_server(&text),
-        None => Answer::File(text.into_owned()),
+        None if is_ended => Answer::File(text.into_owned()),
+        None => Answer::Unended(text.into_owned()),
     }
 }
 
-/// Reads up to `end`, or up to the end of the connection, which ends a file as well.
-fn read_to(link: &Link, bytes_max: usize, end: Option<u8>, deadline: Instant) -> Result<Vec<u8>, Answer> {
+/// Reads up to `end`, or up to the end of the connection, which ends a file as well; says whether it was `end`.
+fn read_to(link: &Link, bytes_max: usize, end: Option<u8>, deadline: Instant) -> Result<(Vec<u8>, bool), Answer> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     loop {
         let count = match link.read_by(&mut buffer, deadline) {
-            Ok(0) => return Ok(bytes),
+            Ok(0) => return Ok((bytes, false)),
             Ok(count) => count,
             Err(error) if is_temporary(&error) => return Err(Answer::Silent),
             // Closed with a reset: a server that does not wait for the request it answers does so.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(bytes),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok((bytes, false)),
             Err(error) => return Err(Answer::Failed(error.to_string())),
         };
         let piece = &buffer[..count];
@@ -281,7 +282,7 @@ fn read_to(link: &Link, bytes_max: usize, end: Option<u8>, deadline: Instant) ->
         if bytes.len() > bytes_max {
             return Err(Answer::TooLong);
         } else if length.is_some() {
-            return Ok(bytes);
+            return Ok((bytes, true));
         }
     }
 }
@@ -300,7 +301,7 @@ fn file_of_web_server(answer: &str) -> Answer {
 /// An answer in a word, for the log: the file itself is the operator's business.
 fn short(answer: &Answer) -> &'static str {
     match answer {
-        Answer::File(_) => "a text",
+        Answer::File(_) | Answer::Unended(_) => "a text",
         Answer::Silent => "nothing in time",
         Answer::ConnectionRefused => "refused",
         Answer::HostUnknown(_) => "no address",

@@ -362,7 +362,7 @@ fn every_verdict_says_what_to_do() {
         ),
         (
             asked("a", ConnectionRefused),
-            "(port 843 gave no complete answer within 3 s; port 1024 refused the connection): answer <policy-file-request/> on port 1024 with <cross-domain-policy><allow-access-from domain=\"a\" to-ports=\"1024\"/></cross-domain-policy> and a zero byte",
+            "(port 843 gave no complete answer within 3 s; port 1024 refused the connection): answer <policy-file-request/> on port 1024, where nothing listens, with <cross-domain-policy><allow-access-from domain=\"a\" to-ports=\"1024\"/></cross-domain-policy> and a zero byte",
         ),
         (asked("a", ClosedWithoutAnswer), "port 1024 closed the connection without an answer)"),
         (asked("a", TooLong), "port 1024 sent more than a policy file can be)"),

@@ -12,6 +12,9 @@ use super::player::Player;
 use super::ports::{PortList, RESTRICTED_PORTS_END};
 use crate::wire::Element;
 
+/// What a place did where nothing listens.
+pub(super) const REFUSED: &str = "refused the connection";
+
 /// What a player decides about one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -240,7 +243,7 @@ impl fmt::Display for RefusalReason {
             RefusalReason::NoPolicyFile { asked, origin, port } => write_no_policy_file(f, asked, origin, *port),
             RefusalReason::NotAPolicyFile { place, error, origin, port } => {
                 write!(f, "what port {} answered is no policy file ({error}): ", place.port())?;
-                write_how_to_serve(f, *place, origin, *port)
+                write_how_to_serve(f, *place, true, origin, *port)
             }
             RefusalReason::DomainNotGranted { place, origin, port } => {
                 write!(f, "{place} has no entry for {origin}: add {} there", entry(*place, origin, *port))
@@ -288,15 +291,24 @@ fn write_no_policy_file(
     let place = asked.iter().rev().map(|(place, _)| *place).find(|place| place.can_open(port));
     let place = place.unwrap_or(Place::Master(MASTER_PORT));
     f.write_str("): ")?;
-    write_how_to_serve(f, place, origin, port)
+    let is_there = !asked.iter().any(|(other, what)| *other == place && what == REFUSED);
+    write_how_to_serve(f, place, is_there, origin, port)
 }
 
-fn write_how_to_serve(f: &mut fmt::Formatter<'_>, place: Place, origin: &Origin, port: u16) -> fmt::Result {
+/// The advice to serve a file at `place`, where a server `is_there` already or must be started.
+fn write_how_to_serve(
+    f: &mut fmt::Formatter<'_>,
+    place: Place,
+    is_there: bool,
+    origin: &Origin,
+    port: u16,
+) -> fmt::Result {
     let file = Element::new("cross-domain-policy").child(&entry(place, origin, port));
     if place.is_web() {
         write!(f, "serve {file} as {place}")
     } else {
-        write!(f, "answer <policy-file-request/> on port {} with {file} and a zero byte", place.port())
+        let there = if is_there { "" } else { ", where nothing listens," };
+        write!(f, "answer <policy-file-request/> on port {}{there} with {file} and a zero byte", place.port())
     }
 }
 

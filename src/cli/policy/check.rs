@@ -83,7 +83,7 @@ fn remarks(check: &Check) -> impl Iterator<Item = &Finding> {
 /// An answer in words, before what it means is said.
 fn word(answer: &Answer) -> String {
     match answer {
-        Answer::File(text) => format!("an answer of {} bytes", text.len()),
+        Answer::File(text) | Answer::Unended(text) => format!("an answer of {} bytes", text.len()),
         Answer::Silent => "no complete answer".to_owned(),
         Answer::ConnectionRefused => "refused".to_owned(),
         Answer::HostUnknown(_) => "no address".to_owned(),
@@ -96,7 +96,7 @@ fn word(answer: &Answer) -> String {
 /// An answer's name for scripts.
 fn code(answer: &Answer) -> &'static str {
     match answer {
-        Answer::File(_) => "text",
+        Answer::File(_) | Answer::Unended(_) => "text",
         Answer::Silent => "silent",
         Answer::ConnectionRefused => "refused",
         Answer::HostUnknown(_) => "host-unknown",
@@ -128,7 +128,7 @@ fn report(options: &CheckOptions, player: Player, check: &Check) -> Json {
     let texts = |findings: &[Finding]| Json::List(findings.iter().map(|finding| Json::text(&finding.text)).collect());
     let step = |asked: &Asked| {
         let text = match &asked.answer {
-            Answer::File(text) => Json::text(text),
+            Answer::File(text) | Answer::Unended(text) => Json::text(text),
             _ => Json::Null,
         };
         Json::Object(vec![
