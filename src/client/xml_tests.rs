@@ -96,6 +96,7 @@ const TABLE: &[(&str, i8, &str)] = &[
     // -9: a start tag without its end tag.
     ("<a>", -9, "a"),
     ("<a><b></a>", -9, "a[b]"),
+    ("<a><b></a></b>", -9, "a[b]"),
     ("<a><b>c</b>", -9, "a[b[\"c\"]]"),
     ("<!a>", -9, "!a"),
     // -10: an end tag without its start tag.
@@ -126,6 +127,7 @@ fn too_much_is_out_of_memory() {
         assert!(xml.nodes.len() <= NODES_MAX + 1);
     }
     assert_eq!(Xml::parse(&"<a/>".repeat(NODES_MAX)).status(), Status::Ok);
+    assert_eq!(Xml::parse(&format!("<a{}/>", " b=''".repeat(NODES_MAX - 1))).status(), Status::Ok);
     assert_eq!(Xml::parse(&"<a>".repeat(NODES_MAX)).status(), Status::StartTag);
 }
 

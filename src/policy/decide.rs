@@ -112,6 +112,22 @@ pub enum Answer {
     Failed(String),
 }
 
+impl Answer {
+    /// A short name for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Answer::File(_) | Answer::Unended(_) => "text",
+            Answer::Silent => "silent",
+            Answer::ConnectionRefused => "refused",
+            Answer::HostUnknown(_) => "host-unknown",
+            Answer::ClosedWithoutAnswer => "closed",
+            Answer::TooLong => "too-long",
+            Answer::Failed(_) => "failed",
+        }
+    }
+}
+
 /// What one step showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {

@@ -93,19 +93,6 @@ fn word(answer: &Answer) -> String {
     }
 }
 
-/// An answer's name for scripts.
-fn code(answer: &Answer) -> &'static str {
-    match answer {
-        Answer::File(_) | Answer::Unended(_) => "text",
-        Answer::Silent => "silent",
-        Answer::ConnectionRefused => "refused",
-        Answer::HostUnknown(_) => "host-unknown",
-        Answer::ClosedWithoutAnswer => "closed",
-        Answer::TooLong => "too-long",
-        Answer::Failed(_) => "failed",
-    }
-}
-
 /// A verdict's name for scripts: why.
 fn reason(verdict: &Verdict) -> &'static str {
     match verdict {
@@ -134,7 +121,7 @@ fn report(options: &CheckOptions, player: Player, check: &Check) -> Json {
         Json::Object(vec![
             ("place", Json::text(kind(asked.place))),
             ("port", Json::Number(asked.place.port().into())),
-            ("answer", Json::text(code(&asked.answer))),
+            ("answer", Json::text(asked.answer.code())),
             ("milliseconds", Json::Number(asked.took.as_micros() as f64 / 1000.0)),
             ("findings", texts(&asked.findings)),
             ("text", text),
