@@ -74,7 +74,7 @@ MUTANTS ?= --file 'src/client/**' --file 'src/policy/**' --file src/wire/stream.
 
 mutants: ## does a test fail for each small change of client, policy and streams? (hours; MUTANTS="--file …" for less)
 	@$(CARGO) mutants --version || $(CARGO) install --locked cargo-mutants
-	$(CARGO) mutants $(MUTANTS) --minimum-test-timeout 60 -- --lib --test it -- client policy:: wire:: streams::
+	$(CARGO) mutants $(MUTANTS) -- --lib --test it -- client policy:: wire:: streams::
 
 clean: ## remove what was built
 	$(CARGO) clean
