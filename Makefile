@@ -3,7 +3,7 @@
 CARGO ?= cargo
 
 .PHONY: help run build test test-fast test-tools test-browser xmpp memory check fmt lint features doc smoke fuzz-smoke \
-	bench bench-smoke bench-peers clean
+	bench bench-smoke bench-peers mutants clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -69,6 +69,12 @@ bench-smoke: ## every kind of measurement of our servers, short and small, on th
 
 bench-peers: ## install the other servers (Debian, as root); none is started as a service
 	tests/bench/install-peers.sh
+
+MUTANTS ?= --file 'src/client/**' --file 'src/policy/**' --file src/wire/stream.rs --file src/wire/fragment.rs
+
+mutants: ## does a test fail for each small change of client, policy and streams? (hours; MUTANTS="--file …" for less)
+	@$(CARGO) mutants --version || $(CARGO) install --locked cargo-mutants
+	$(CARGO) mutants $(MUTANTS) -- --lib --test it -- client policy:: wire:: streams::
 
 clean: ## remove what was built
 	$(CARGO) clean

@@ -20,11 +20,10 @@ const EARLY_BYTES_MAX: usize = 65_536;
 
 /// The handlers of the class; a script assigns functions to the properties of these names. All are called on the
 /// socket's own thread, in the order in which things happened.
+#[expect(unused_variables, reason = "a default does nothing with them")]
 pub trait Handlers: Send {
     /// `onConnect`: the outcome of `connect`, once for each call that returned true.
-    fn on_connect(&mut self, socket: &Handle<'_>, success: bool) {
-        let _ = (socket, success);
-    }
+    fn on_connect(&mut self, socket: &Handle<'_>, success: bool) {}
 
     /// `onData`: a frame, before it is parsed. Unless overridden it parses, and calls `on_xml` whatever came of it;
     /// overridden, `on_xml` is not called. Bytes that are not UTF-8 arrive as U+FFFD.
@@ -33,14 +32,10 @@ pub trait Handlers: Send {
     }
 
     /// `onXML`: a parsed frame. What was not XML is here too: `xml.status()` tells.
-    fn on_xml(&mut self, socket: &Handle<'_>, xml: &Xml) {
-        let _ = (socket, xml);
-    }
+    fn on_xml(&mut self, socket: &Handle<'_>, xml: &Xml) {}
 
     /// `onClose`: the connection was closed, but not by `close`.
-    fn on_close(&mut self, socket: &Handle<'_>) {
-        let _ = socket;
-    }
+    fn on_close(&mut self, socket: &Handle<'_>) {}
 }
 
 /// What a handler can do with the socket that called it.
@@ -77,7 +72,7 @@ impl Handle<'_> {
 
 impl fmt::Debug for Handle<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Handle")
+        f.debug_struct("Handle").finish_non_exhaustive()
     }
 }
 
@@ -225,7 +220,7 @@ impl XmlSocket {
 
 impl fmt::Debug for XmlSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("XmlSocket")
+        f.debug_struct("XmlSocket").finish_non_exhaustive()
     }
 }
 

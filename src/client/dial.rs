@@ -32,7 +32,9 @@ pub(super) enum Unreached {
     Stopped,
     /// Every address refused.
     Refused(String),
-    /// The time is over.
+    /// The name of the host leads to no address, or not in time.
+    Unknown(String),
+    /// No address answered in time.
     TimedOut(String),
     /// Something else.
     Failed(String),
@@ -48,11 +50,10 @@ impl Dial<'_> {
         let (mut reasons, mut kinds) = (Vec::new(), HashSet::new());
         for (n, &address) in addresses.iter().enumerate() {
             // An address that never answers must leave time for those after it.
-            let share = deadline.saturating_duration_since(Instant::now()) / (addresses.len() - n) as u32;
-            match self.connect(address, share) {
-                Ok(link) if !self.attempt.is_over() => return Ok(link),
-                _ if self.attempt.is_over() => return Err(Unreached::Stopped),
-                Ok(_) => return Err(Unreached::Stopped),
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.connect(address, share(left, addresses.len(), n)) {
+                Ok(Some(link)) => return Ok(link),
+                Ok(None) => return Err(Unreached::Stopped),
                 Err(error) => {
                     kinds.insert(error.kind());
                     reasons.push(format!("{address}: {error}"));
@@ -70,13 +71,15 @@ impl Dial<'_> {
         })
     }
 
-    fn connect(&self, address: SocketAddr, timeout: Duration) -> io::Result<Arc<Link>> {
+    /// Connects to `address`. `None`: the attempt is over.
+    fn connect(&self, address: SocketAddr, timeout: Duration) -> io::Result<Option<Arc<Link>>> {
         let link = Arc::new(Link::new(address, self.send_timeout, self.end_of_frame)?);
         // From here on `close` can end the wait.
-        if self.attempt.set_link(&link) {
-            link.connect(address, timeout)?;
+        if !self.attempt.set_link(&link) {
+            return Ok(None);
         }
-        Ok(link)
+        link.connect(address, timeout)?;
+        Ok(Some(link))
     }
 
     /// The addresses of `host`, looked up within `timeout`.
@@ -98,13 +101,32 @@ impl Dial<'_> {
         select! {
             recv(answered) -> answer => match answer {
                 Ok(Ok(addresses)) if !addresses.is_empty() => Ok(addresses),
-                Ok(Err(error)) => Err(Unreached::Failed(format!("could not look up {host}: {error}"))),
-                Ok(Ok(_)) | Err(_) => Err(Unreached::Failed(format!("{host} has no address"))),
+                Ok(Err(error)) => Err(Unreached::Unknown(format!("could not look up {host}: {error}"))),
+                Ok(Ok(_)) | Err(_) => Err(Unreached::Unknown(format!("{host} has no address"))),
             },
             recv(self.stopped) -> _ => Err(Unreached::Stopped),
             default(timeout) => {
-                Err(Unreached::TimedOut(format!("no answer to the lookup of {host} within {timeout:?}")))
+                Err(Unreached::Unknown(format!("no answer to the lookup of {host} within {timeout:?}")))
             },
         }
+    }
+}
+
+/// What the address after `done` of `count` addresses gets of the time that is `left`: each that follows gets as much.
+fn share(left: Duration, count: usize, done: usize) -> Duration {
+    left / (count - done) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_addresses_of_a_host_share_the_time() {
+        let seconds = Duration::from_secs;
+        assert_eq!(
+            [share(seconds(6), 3, 0), share(seconds(4), 3, 1), share(seconds(3), 3, 2)],
+            [seconds(2), seconds(2), seconds(3)]
+        );
     }
 }

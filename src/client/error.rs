@@ -232,6 +232,8 @@ mod tests {
             (Error::Unwritable, None, "", (false, false)),
         ];
         for (error, id, text, (closed, timeout)) in table {
+            let source = std::error::Error::source(&error);
+            assert_eq!(source.is_some(), matches!(error, Error::Start { .. }), "{error:?}");
             assert_eq!(error.id(), id, "{error:?}");
             assert_eq!(error.player_text(), id.map(|id| format!("Error #{id}: {text}")), "{error:?}");
             assert_eq!((error.is_closed(), error.is_timeout()), (closed, timeout), "{error:?}");

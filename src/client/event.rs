@@ -67,36 +67,25 @@ impl<P> Event<P> {
 /// does nothing; `socket` sends, closes, and says whether the socket is connected.
 ///
 /// While a method runs nothing is read from the server, so a method that waits makes the server wait.
+#[expect(unused_variables, reason = "a default does nothing with them")]
 pub trait Listener<P = Frame>: Send {
     /// The connection is established; `socket.connected()` is true from now on.
-    fn on_connect(&mut self, socket: &Sender<P>) {
-        let _ = socket;
-    }
+    fn on_connect(&mut self, socket: &Sender<P>) {}
 
     /// One frame arrived.
-    fn on_data(&mut self, socket: &Sender<P>, data: P) {
-        let _ = (socket, data);
-    }
+    fn on_data(&mut self, socket: &Sender<P>, data: P) {}
 
     /// The server closed the connection; `socket.connected()` is false already.
-    fn on_close(&mut self, socket: &Sender<P>) {
-        let _ = socket;
-    }
+    fn on_close(&mut self, socket: &Sender<P>) {}
 
     /// The connection could not be made, or failed.
-    fn on_io_error(&mut self, socket: &Sender<P>, id: u32, text: &str, reason: &str) {
-        let _ = (socket, id, text, reason);
-    }
+    fn on_io_error(&mut self, socket: &Sender<P>, id: u32, text: &str, reason: &str) {}
 
     /// The origin may not connect there.
-    fn on_security_error(&mut self, socket: &Sender<P>, id: u32, text: &str, reason: &str) {
-        let _ = (socket, id, text, reason);
-    }
+    fn on_security_error(&mut self, socket: &Sender<P>, id: u32, text: &str, reason: &str) {}
 
     /// The socket will connect again, after `delay`.
-    fn on_reconnecting(&mut self, socket: &Sender<P>, attempt: u32, delay: Duration) {
-        let _ = (socket, attempt, delay);
-    }
+    fn on_reconnecting(&mut self, socket: &Sender<P>, attempt: u32, delay: Duration) {}
 }
 
 /// Calls the method of `listener` that belongs to `event`.

@@ -101,16 +101,14 @@ impl Link {
 
     fn write_by(&self, mut bytes: &[u8], deadline: Instant) -> Result<(), Error> {
         while !bytes.is_empty() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(self.give_up_writing());
-            }
             // Each write gets what is left: a peer that takes a byte now and then must not stretch the deadline.
-            let written = self.stream.set_write_timeout(Some(left)).and_then(|()| (&self.stream).write(bytes));
+            let written = uninterrupted(|| {
+                self.stream.set_write_timeout(Some(time_left(deadline)?))?;
+                (&self.stream).write(bytes)
+            });
             match written {
                 Ok(0) => return Err(self.lose("the system took no byte")),
                 Ok(count) => bytes = &bytes[count..],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if is_temporary(&error) => return Err(self.give_up_writing()),
                 Err(error) => return Err(self.lose(&error.to_string())),
             }
@@ -130,12 +128,6 @@ impl Link {
     fn lose(&self, reason: &str) -> Error {
         self.finish();
         Error::Lost { reason: reason.to_owned() }
-    }
-
-    /// Gives the connection up because of what the server did.
-    pub(super) fn fail(&self, reason: &str) {
-        lock(&self.failure).get_or_insert_with(|| reason.to_owned());
-        self.abort();
     }
 
     /// Why this side gave the connection up, if it did.
@@ -172,18 +164,31 @@ impl Link {
     /// # Errors
     /// One that [`is_temporary`] when no byte came in time.
     pub(super) fn read_by(&self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
-        loop {
-            let wait = deadline.saturating_duration_since(Instant::now());
-            if wait.is_zero() {
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            self.stream.set_read_timeout(Some(wait))?;
-            match (&self.stream).read(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result,
-            }
+        uninterrupted(|| {
+            self.stream.set_read_timeout(Some(time_left(deadline)?))?;
+            (&self.stream).read(buffer)
+        })
+    }
+}
+
+/// Makes a system call again for as long as signals interrupt it. On a socket with a timeout they do so even where
+/// the program handles none: it is enough that it was stopped and goes on.
+fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
         }
     }
+}
+
+/// The time until `deadline`, which is never zero.
+///
+/// # Errors
+/// One that [`is_temporary`] when the deadline has passed.
+fn time_left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(left) }
 }
 
 /// Whether an I/O error is a deadline that passed, and no fault of the connection's.
@@ -243,5 +248,101 @@ impl BufRead for Source {
 
     fn consume(&mut self, count: usize) {
         self.filled.start = self.filled.end.min(self.filled.start + count);
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    /// How long anything may take before a test fails.
+    pub(in crate::client) const WAIT: Duration = Duration::from_secs(10);
+
+    /// A link, and the server's end of its connection.
+    pub(in crate::client) fn connected() -> (Arc<Link>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let link = Link::new(address, WAIT, Some(0)).unwrap();
+        link.connect(address, WAIT).unwrap();
+        let (peer, _) = listener.accept().unwrap();
+        peer.set_read_timeout(Some(WAIT)).unwrap();
+        (Arc::new(link), peer)
+    }
+
+    #[test]
+    fn a_finished_link_ends_what_it_sends_and_still_hears() {
+        let (link, mut peer) = connected();
+        link.write(b"last").unwrap();
+        link.finish();
+        let mut heard = Vec::new();
+        peer.read_to_end(&mut heard).unwrap();
+        assert_eq!(heard, b"last");
+        peer.write_all(b"answer").unwrap();
+        let mut buffer = [0; 9];
+        assert_eq!(link.read_by(&mut buffer, Instant::now() + WAIT).unwrap(), 6);
+    }
+
+    #[test]
+    fn an_aborted_link_neither_hears_nor_speaks() {
+        let (link, _peer) = connected();
+        link.abort();
+        assert_eq!(link.read_by(&mut [0; 9], Instant::now() + WAIT).unwrap(), 0);
+        assert!(matches!(link.write(b"x"), Err(Error::Lost { .. })));
+    }
+
+    #[test]
+    fn a_closed_link_reads_all_that_the_server_still_sends() {
+        let (link, mut peer) = connected();
+        let server = thread::spawn(move || {
+            assert_eq!(peer.read(&mut [0; 9]).unwrap(), 0, "the client has finished");
+            peer.write_all(&vec![b'x'; 100_000]).unwrap();
+        });
+        link.linger();
+        server.join().unwrap();
+        assert_eq!(link.read_by(&mut [0; 9], Instant::now() + WAIT).unwrap(), 0, "nothing is left unread");
+    }
+
+    #[test]
+    fn a_deadline_that_has_passed_is_temporary_and_loses_nothing() {
+        let (link, mut peer) = connected();
+        peer.write_all(b"x").unwrap();
+        let error = link.read_by(&mut [0; 9], Instant::now()).unwrap_err();
+        assert!(is_temporary(&error), "{error}");
+        assert!(!is_temporary(&io::ErrorKind::ConnectionReset.into()));
+        assert_eq!(link.read_by(&mut [0; 9], Instant::now() + WAIT).unwrap(), 1);
+        assert!(matches!(link.write_by(b"x", Instant::now()), Err(Error::SendTimeout { .. })));
+        assert!(link.failure().is_some(), "a frame that was not taken ends the connection");
+    }
+
+    #[test]
+    fn a_call_is_made_until_no_signal_interrupts_it() {
+        let mut outcomes = vec![Ok(7), Err(io::ErrorKind::Interrupted), Err(io::ErrorKind::Interrupted)];
+        assert_eq!(uninterrupted(|| outcomes.pop().unwrap().map_err(io::Error::from)).unwrap(), 7);
+        let mut outcomes = vec![Err::<(), _>(io::ErrorKind::WouldBlock)];
+        let error = uninterrupted(|| outcomes.pop().unwrap().map_err(io::Error::from)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    impl Source {
+        /// With another limit on silence than its reads have: none takes long to be over.
+        pub(in crate::client) fn with_idle_max(self, idle_max: Option<Duration>) -> Source {
+            Source { idle_max, ..self }
+        }
+    }
+
+    #[test]
+    fn a_source_gives_what_came_and_is_idle_only_after_its_time() {
+        let (link, mut peer) = connected();
+        peer.write_all(b"a\nb").unwrap();
+        let mut source = Source::new(Arc::clone(&link), true, None).unwrap();
+        let mut heard = [0; 3];
+        source.read_exact(&mut heard).unwrap();
+        assert_eq!(&heard, b"a\0b");
+        assert!(!source.is_idle(), "without a limit it never is");
+        assert!(!Source::new(Arc::clone(&link), true, Some(WAIT)).unwrap().is_idle());
+        assert!(source.with_idle_max(Some(Duration::ZERO)).is_idle());
     }
 }

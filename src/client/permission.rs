@@ -3,7 +3,6 @@
 //! Knows: how a policy file is asked for, and until when. Must not know: what a policy file says (`policy` does).
 
 use std::convert::Infallible;
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -184,7 +183,7 @@ impl Permission {
         stopped: &Receiver<Infallible>,
     ) -> Result<Verdict, Stopped> {
         self.decide(&mut self.procedure(host, port), host, attempt, stopped, &mut |step| {
-            log::debug!("asked {}: {:?} after {:?}", step.place, short(&step.answer), step.took);
+            log::debug!("asked {}: {} after {:?}", step.place, step.answer.code(), step.took);
         })
     }
 
@@ -218,13 +217,11 @@ impl Permission {
             let answer = match dial.reach(host, port, wait) {
                 Ok(link) => ask(&link, host, path, begin + wait),
                 Err(Unreached::Refused(_)) => Answer::ConnectionRefused,
+                Err(Unreached::Unknown(reason)) => Answer::HostUnknown(reason),
                 Err(Unreached::TimedOut(_)) => Answer::Silent,
                 Err(Unreached::Failed(reason)) => Answer::Failed(reason),
                 Err(Unreached::Stopped) => return Err(Stopped),
             };
-            if attempt.is_over() {
-                return Err(Stopped);
-            }
             let (place, took, known) = (procedure.place(), begin.elapsed(), procedure.findings().len());
             procedure.answer(answer.clone());
             if let Some(place) = place {
@@ -247,8 +244,8 @@ fn ask(link: &Arc<Link>, host: &str, path: Option<&str>, deadline: Instant) -> A
         Some(_) => (HEADER_BYTES_MAX + POLICY_BYTES_MAX, None),
         None => (POLICY_BYTES_MAX, Some(NUL)),
     };
-    let bytes = match read_to(link, bytes_max, end, deadline) {
-        Ok(bytes) => bytes,
+    let (bytes, is_ended) = match read_to(link, bytes_max, end, deadline) {
+        Ok(read) => read,
         Err(answer) => return answer,
     };
     if bytes.is_empty() {
@@ -257,22 +254,22 @@ fn ask(link: &Arc<Link>, host: &str, path: Option<&str>, deadline: Instant) -> A
     let text = String::from_utf8_lossy(&bytes);
     match path {
         Some(_) => file_of_web_server(&text),
-        None => Answer::File(text.into_owned()),
+        None if is_ended => Answer::File(text.into_owned()),
+        None => Answer::Unended(text.into_owned()),
     }
 }
 
-/// Reads up to `end`, or up to the end of the connection, which ends a file as well.
-fn read_to(link: &Link, bytes_max: usize, end: Option<u8>, deadline: Instant) -> Result<Vec<u8>, Answer> {
+/// Reads up to `end`, or up to the end of the connection, which ends a file as well; says whether it was `end`.
+fn read_to(link: &Link, bytes_max: usize, end: Option<u8>, deadline: Instant) -> Result<(Vec<u8>, bool), Answer> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     loop {
         let count = match link.read_by(&mut buffer, deadline) {
-            Ok(0) => return Ok(bytes),
+            Ok(0) => return Ok((bytes, false)),
             Ok(count) => count,
             Err(error) if is_temporary(&error) => return Err(Answer::Silent),
-            // Closed with a reset: a server that does not wait for the request it answers does so.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(bytes),
-            Err(error) => return Err(Answer::Failed(error.to_string())),
+            // Closed, and not in order: a server that does not wait for the request it answers ends with a reset.
+            Err(_) => return Ok((bytes, false)),
         };
         let piece = &buffer[..count];
         let length = end.and_then(|end| memchr::memchr(end, piece));
@@ -280,7 +277,7 @@ fn read_to(link: &Link, bytes_max: usize, end: Option<u8>, deadline: Instant) ->
         if bytes.len() > bytes_max {
             return Err(Answer::TooLong);
         } else if length.is_some() {
-            return Ok(bytes);
+            return Ok((bytes, true));
         }
     }
 }
@@ -296,14 +293,23 @@ fn file_of_web_server(answer: &str) -> Answer {
     }
 }
 
-/// An answer in a word, for the log: the file itself is the operator's business.
-fn short(answer: &Answer) -> &'static str {
-    match answer {
-        Answer::File(_) => "a text",
-        Answer::Silent => "nothing in time",
-        Answer::ConnectionRefused => "refused",
-        Answer::ClosedWithoutAnswer => "closed",
-        Answer::TooLong => "too much",
-        Answer::Failed(_) => "failed",
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_of_a_web_server_is_told_from_its_refusals() {
+        let failed = |text: &str| Answer::Failed(text.to_owned());
+        for (answer, expected) in [
+            ("HTTP/1.1 200 OK\r\nServer: a\r\n\r\n<a>\r\n\r\n</a>", Answer::File("<a>\r\n\r\n</a>".to_owned())),
+            ("HTTP/1.0 200\r\n\r\n", Answer::File(String::new())),
+            ("HTTP/1.1 404 Not Found\r\n\r\n<a/>", failed("the web server answered 404")),
+            ("HTTP/1.1 200 OK\r\n", failed("what answered is no web server")),
+            ("HTTP/1.1 2000 OK\r\n\r\n", failed("what answered is no web server")),
+            ("HTTP/1.1\r\n\r\n", failed("what answered is no web server")),
+            ("200 200 OK\r\n\r\n<a/>", failed("what answered is no web server")),
+        ] {
+            assert_eq!(file_of_web_server(answer), expected, "{answer:?}");
+        }
     }
 }

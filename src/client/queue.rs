@@ -111,6 +111,11 @@ impl<P> State<P> {
         self.attempt.as_ref().is_some_and(|current| Arc::ptr_eq(current, attempt))
     }
 
+    /// Whether an event of `bytes` may wait beside those that do: up to `bytes_max`, and one alone always.
+    fn has_room(&self, bytes: usize, bytes_max: usize) -> bool {
+        self.waiting.is_empty() || self.bytes + bytes <= bytes_max
+    }
+
     /// Follows an event that is taken now.
     fn follow(&mut self, event: &Event<P>, link: Option<Weak<Link>>) {
         if matches!(event, Event::Connect) {
@@ -172,7 +177,7 @@ impl<P> Queue<P> {
     ) -> bool {
         let bytes = bytes + EVENT_BYTES;
         let mut state = lock(&self.state);
-        while state.is_current(attempt) && !state.waiting.is_empty() && state.bytes + bytes > bytes_max {
+        while state.is_current(attempt) && !state.has_room(bytes, bytes_max) {
             state.full = true;
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -275,5 +280,46 @@ impl<P> Queue<P> {
     /// The connection to send on. `None`: not connected, as far as the events taken say.
     pub(super) fn link(&self) -> Option<Weak<Link>> {
         lock(&self.state).link.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::super::link::tests::{WAIT, connected};
+    use super::*;
+
+    #[test]
+    fn an_attempt_that_ends_stops_speaking_and_one_that_is_forced_stops_hearing() {
+        let (link, mut peer) = connected();
+        let (attempt, _stopped) = Attempt::new();
+        assert!(!attempt.is_over() && attempt.set_link(&link));
+        attempt.end();
+        assert!(attempt.is_over() && !attempt.set_link(&link));
+        assert_eq!(peer.read(&mut [0; 9]).unwrap(), 0);
+        attempt.force();
+        assert_eq!(link.read_by(&mut [0; 9], Instant::now() + WAIT).unwrap(), 0, "a blocked read is free");
+    }
+
+    #[test]
+    fn what_waits_is_weighed_and_bounded() {
+        let queue = Queue::new();
+        let (attempt, _stopped) = Attempt::new();
+        queue.begin(&attempt);
+        let weighed = || lock(&queue.state).bytes;
+        // Asked before it is relied on: who finds no room waits for it.
+        let has_room = |bytes, bytes_max| lock(&queue.state).has_room(bytes, bytes_max);
+        assert!(has_room(usize::MAX, 0), "one event may always wait");
+        assert!(queue.push(&attempt, Event::Connect, None, 0, 0));
+        assert_eq!(weighed(), EVENT_BYTES);
+        let two = 2 * EVENT_BYTES + 100;
+        assert!(has_room(EVENT_BYTES + 100, two) && !has_room(EVENT_BYTES + 101, two));
+        assert!(queue.push(&attempt, Event::Data(()), None, 100, two));
+        assert_eq!(weighed(), two);
+        for left in [EVENT_BYTES + 100, 0] {
+            queue.take(Some(Instant::now())).unwrap().unwrap();
+            assert_eq!(weighed(), left);
+        }
     }
 }

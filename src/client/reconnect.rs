@@ -168,6 +168,22 @@ mod tests {
     }
 
     #[test]
+    fn a_policy_shows_its_settings() {
+        let policy = Reconnect::new().delays(Duration::from_secs(1), Duration::from_secs(2)).attempts_max(3);
+        let shown = "Reconnect { delay_first: 1s, delay_max: 2s, held_min: 10s, attempts_max: Some(3), .. }";
+        assert_eq!(format!("{policy:?}"), shown);
+    }
+
+    #[test]
+    fn the_generator_is_splitmix64() {
+        let mut delays = Reconnect::new().seed(0).delays_from_here();
+        // The first numbers that its authors' program gives for the seed 0.
+        for expected in [0xe220_a839_7b1d_cdaf_u64, 0x6e78_9e6a_a1b9_65f4, 0x06c4_5d18_8009_454f] {
+            assert_eq!(delays.fraction(), (expected >> 11) as f64 / 2_f64.powi(53));
+        }
+    }
+
+    #[test]
     fn the_count_ends_at_the_limit_and_starts_anew_after_a_connection_that_held() {
         let policy = Reconnect::new().attempts_max(3).held_min(Duration::from_secs(10));
         let mut delays = policy.delays_from_here();

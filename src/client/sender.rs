@@ -123,3 +123,21 @@ impl fmt::Debug for Greeting<'_> {
         f.debug_struct("Greeting").field("again", &self.again).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::link::tests::connected;
+    use super::*;
+
+    #[test]
+    fn a_greeting_says_whether_it_is_the_first() {
+        let (link, _peer) = connected();
+        for again in [false, true] {
+            let greeting = Greeting::new(&link, again);
+            assert_eq!(
+                (greeting.again(), format!("{greeting:?}")),
+                (again, format!("Greeting {{ again: {again}, .. }}"))
+            );
+        }
+    }
+}

@@ -277,19 +277,24 @@ impl<P: Send + 'static> Drop for Socket<P> {
     /// to itself, and so is a name lookup, which the system does not let anybody interrupt.
     fn drop(&mut self) {
         self.sender.queue.end();
-        let patience = Instant::now() + DROP_WAIT;
+        let patience = patience();
         let mut late = Vec::new();
         for running in self.threads.drain(..) {
             late.extend(running.join_by(patience));
         }
         late.iter().for_each(|running| running.attempt.force());
-        let patience = Instant::now() + DROP_WAIT;
+        let patience = self::patience();
         for running in late {
             if running.join_by(patience).is_some() {
                 log::warn!("a client socket was dropped while its thread was busy: the thread ends by itself");
             }
         }
     }
+}
+
+/// Until when dropping a socket waits for its threads.
+fn patience() -> Instant {
+    Instant::now() + DROP_WAIT
 }
 
 impl Running {
@@ -318,7 +323,63 @@ fn is_host(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_host;
+    use super::super::link::tests::WAIT;
+    use super::super::{XmlSocket, XmlStreams};
+    use super::*;
+
+    #[test]
+    fn every_setting_is_kept() {
+        let mut socket = XmlSocket::new();
+        socket.set_send_timeout(Duration::from_secs(7));
+        socket.set_idle_max(Some(Duration::ZERO));
+        socket.set_queue_bytes_max(9);
+        socket.set_default_host("a.test");
+        let Options { send_timeout, idle_max, queue_bytes_max, default_host, .. } = &socket.options;
+        assert_eq!((*send_timeout, *idle_max), (Duration::from_secs(7), Some(Duration::from_millis(1))));
+        assert_eq!((*queue_bytes_max, default_host.as_deref()), (9, Some("a.test")));
+    }
+
+    #[test]
+    fn a_thread_is_joined_when_it_ends_in_time_and_given_back_when_not() {
+        let (attempt, _stopped) = Attempt::new();
+        let (working, done) = bounded(0);
+        let (go, goes) = bounded::<()>(0);
+        let handle = thread::spawn(move || {
+            let _working: crossbeam_channel::Sender<Infallible> = working;
+            let _ = goes.recv_timeout(WAIT);
+        });
+        let running = Running { attempt, handle, done }.join_by(Instant::now()).expect("it has not ended");
+        drop(go);
+        assert!(running.join_by(Instant::now() + WAIT).is_none());
+        assert!(patience() > Instant::now());
+    }
+
+    #[test]
+    fn threads_that_have_ended_are_forgotten() {
+        // Taken and not listened on, so it refuses connections.
+        let taken = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        taken.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let port = taken.local_addr().unwrap().as_socket().unwrap().port();
+        let mut socket = XmlSocket::new();
+        socket.connect("127.0.0.1", port.into()).unwrap();
+        assert!(socket.recv_timeout(WAIT).unwrap().is_end());
+        let deadline = Instant::now() + WAIT;
+        while !socket.threads[0].handle.is_finished() {
+            assert!(Instant::now() < deadline);
+            thread::yield_now();
+        }
+        socket.connect("127.0.0.1", port.into()).unwrap();
+        assert_eq!(socket.threads.len(), 1);
+    }
+
+    #[test]
+    fn sockets_and_their_halves_say_whether_they_are_connected() {
+        let (socket, streams) = (XmlSocket::new(), XmlStreams::new());
+        for shown in [format!("{socket:?}"), format!("{streams:?}")] {
+            assert_eq!(shown, "Socket { connected: false, .. }");
+        }
+        assert_eq!(format!("{:?}", socket.sender()), "Sender { connected: false, .. }");
+    }
 
     #[test]
     fn names_and_addresses_are_hosts_and_page_addresses_are_not() {

@@ -128,7 +128,7 @@ impl<P> Worker<P> {
         };
         if let Err(error) = greeted {
             link.abort();
-            return if self.attempt.is_over() { Err(Stopped) } else { failed(format!("the greeting failed: {error}")) };
+            return failed(format!("the greeting failed: {error}"));
         }
         let mut reading = (self.make_reading)(source, &self.options);
         let connected = self.tell(Event::Connect, Some(Arc::downgrade(&link)), 0);
@@ -155,9 +155,10 @@ impl<P> Worker<P> {
         };
         dial.reach(host, port, self.options.timeout).map_err(|unreached| match unreached {
             dial::Unreached::Stopped => Unreached::Stopped,
-            dial::Unreached::Refused(reason) | dial::Unreached::TimedOut(reason) | dial::Unreached::Failed(reason) => {
-                Unreached::Event(Event::io_error(reason))
-            }
+            dial::Unreached::Refused(reason)
+            | dial::Unreached::Unknown(reason)
+            | dial::Unreached::TimedOut(reason)
+            | dial::Unreached::Failed(reason) => Unreached::Event(Event::io_error(reason)),
         })
     }
 
@@ -170,14 +171,14 @@ impl<P> Worker<P> {
                 // Who gave the connection up knows why better than the read that failed in consequence.
                 Ok(None) => return Ok(link.failure().map_or(Event::Close, Event::io_error)),
                 Err(ReadError::Refused(reason)) => {
-                    link.fail(&reason);
+                    link.abort();
                     return Ok(Event::io_error(reason));
                 }
                 Err(ReadError::Io(error)) if is_temporary(&error) => {
                     if reading.is_idle() {
                         let reason =
                             format!("nothing came from the server for {:?}", self.options.idle_max.unwrap_or_default());
-                        link.fail(&reason);
+                        link.abort();
                         return Ok(Event::io_error(reason));
                     }
                 }
@@ -215,5 +216,86 @@ fn end_of<P>(link: &Link, error: &io::Error) -> Event<P> {
         // The server closed without a farewell (a reset): for a script that is a close like any other.
         io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => Event::Close,
         _ => Event::io_error(format!("reading failed: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::link::tests::connected;
+    use super::*;
+
+    /// Reads what it is given, and is idle once it was asked that often.
+    struct Given {
+        outcomes: Vec<Result<Option<((), usize)>, ReadError>>,
+        idle_after: usize,
+    }
+
+    impl Reading<()> for Given {
+        fn next(&mut self) -> Result<Option<((), usize)>, ReadError> {
+            self.idle_after = self.idle_after.saturating_sub(1);
+            self.outcomes.pop().unwrap_or(Ok(None))
+        }
+
+        fn is_idle(&self) -> bool {
+            self.idle_after == 0
+        }
+    }
+
+    fn io(kind: io::ErrorKind) -> Result<Option<((), usize)>, ReadError> {
+        Err(ReadError::Io(kind.into()))
+    }
+
+    /// What reading `outcomes`, the last first, comes to; `None` when nothing is told because the attempt is over.
+    fn told(outcomes: Vec<Result<Option<((), usize)>, ReadError>>, idle_after: usize, is_over: bool) -> Option<String> {
+        let (attempt, stopped) = Attempt::new();
+        let queue = Arc::new(Queue::new());
+        queue.begin(&attempt);
+        if is_over {
+            queue.end();
+        }
+        let worker = Worker {
+            queue,
+            attempt,
+            stopped,
+            host: String::new(),
+            port: 1,
+            options: Options::default(),
+            end_of_frame: None,
+            listener: None,
+            make_reading: |_, _| Box::new(Given { outcomes: Vec::new(), idle_after: 0 }),
+        };
+        let (link, _peer) = connected();
+        match worker.read(&link, &mut Given { outcomes, idle_after }) {
+            Ok(Event::IoError { reason, .. }) => Some(reason),
+            Ok(event) => Some(format!("{event:?}")),
+            Err(Stopped) => None,
+        }
+    }
+
+    #[test]
+    fn reading_ends_as_the_connection_does() {
+        let refused = || Err(ReadError::Refused("too long".to_owned()));
+        let busy = || io(io::ErrorKind::WouldBlock);
+        let told = |outcome, idle_after| told(vec![outcome], idle_after, false).unwrap();
+        assert_eq!(told(Ok(None), 9), "Close");
+        assert_eq!(told(Ok(Some(((), 1))), 9), "Close", "data is told, and reading goes on");
+        assert_eq!(told(refused(), 9), "too long");
+        assert_eq!(told(busy(), 9), "Close", "a deadline without silence ends nothing");
+        assert!(told(busy(), 1).starts_with("nothing came from the server for"));
+        for kind in [io::ErrorKind::ConnectionReset, io::ErrorKind::ConnectionAborted, io::ErrorKind::BrokenPipe] {
+            assert_eq!(told(io(kind), 1), "Close");
+        }
+        assert!(told(io(io::ErrorKind::TimedOut), 1).starts_with("reading failed: "));
+    }
+
+    #[test]
+    fn nothing_is_told_of_an_attempt_that_is_over() {
+        let refused = Err(ReadError::Refused("too long".to_owned()));
+        for outcome in
+            [Ok(None), Ok(Some(((), 1))), refused, io(io::ErrorKind::WouldBlock), io(io::ErrorKind::TimedOut)]
+        {
+            // What would come next is never read.
+            assert_eq!(told(vec![Ok(None), outcome], 9, true), None);
+        }
     }
 }

@@ -282,15 +282,18 @@ impl<'text> Parser<'text> {
 
     /// Adds a node to the element that is open.
     fn add(&mut self, data: Data) -> Result<usize, Status> {
-        self.count += 1 + data.attributes.len();
-        if self.count > NODES_MAX {
-            return Err(Status::Memory);
-        }
+        self.count_one()?;
         let index = self.nodes.len();
         self.nodes.push(data);
         let parent = self.open.last().copied().unwrap_or_default();
         self.nodes[parent].children.push(index);
         Ok(index)
+    }
+
+    /// Counts a node or an attribute: memory is bounded before it is used.
+    fn count_one(&mut self) -> Result<(), Status> {
+        self.count += 1;
+        if self.count > NODES_MAX { Err(Status::Memory) } else { Ok(()) }
     }
 
     /// A document type declaration ends when as many `>` as `<` came; what is between does not matter.
@@ -318,9 +321,8 @@ impl<'text> Parser<'text> {
         if name.is_empty() {
             return Err(Status::Element);
         }
-        let has_name = |index: &usize| {
-            *index != 0 && self.nodes[*index].name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name))
-        };
+        let has_name =
+            |index: &usize| self.nodes[*index].name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name));
         match self.open.iter().rposition(has_name) {
             Some(at) if at + 1 == self.open.len() => {
                 self.open.pop();
@@ -352,10 +354,8 @@ impl<'text> Parser<'text> {
                 break false;
             }
             let (attribute, after) = attribute(rest)?;
+            self.count_one()?;
             attributes.push(attribute);
-            if self.count + attributes.len() > NODES_MAX {
-                return Err(Status::Memory);
-            }
             rest = after;
         };
         let index = self.add(Data { name: Some(name.to_owned()), attributes, ..Data::default() })?;

@@ -115,3 +115,21 @@ fn without_carriage_return(frame: Frame) -> Frame {
     bytes.pop_if(|byte| *byte == b'\r');
     Frame::new(bytes).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::super::link::tests::connected;
+    use super::*;
+
+    #[test]
+    fn silence_is_the_source_s_to_tell() {
+        let (link, _peer) = connected();
+        for (idle_max, is_idle) in [(None, false), (Some(Duration::ZERO), true)] {
+            let source = Source::new(Arc::clone(&link), false, None).unwrap().with_idle_max(idle_max);
+            assert_eq!(Frames::new(source, &Options::default()).is_idle(), is_idle);
+        }
+    }
+}

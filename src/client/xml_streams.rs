@@ -102,3 +102,32 @@ fn bytes(event: &StreamEvent) -> usize {
         _ => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::super::link::tests::connected;
+    use super::*;
+
+    #[test]
+    fn silence_is_the_source_s_to_tell() {
+        let (link, _peer) = connected();
+        for (idle_max, is_idle) in [(None, false), (Some(Duration::ZERO), true)] {
+            let source = Source::new(Arc::clone(&link), false, None).unwrap().with_idle_max(idle_max);
+            assert_eq!(Stream::new(source, &Options::default()).is_idle(), is_idle);
+        }
+    }
+
+    #[test]
+    fn events_weigh_what_they_carry() {
+        let mut reader =
+            StreamReader::new(&b"<r a='1'><b/><r a=''><c></c></r>"[..], StreamScanner::new(99, Overflow::Close));
+        let mut weights = Vec::new();
+        while let Some(event) = reader.read().unwrap() {
+            weights.push(bytes(&event));
+        }
+        assert_eq!(weights, ["r".len() + " a='1'".len(), "<b/>".len(), "r".len() + " a=''".len(), "<c></c>".len(), 0]);
+    }
+}

@@ -13,7 +13,7 @@ use super::origin::Origin;
 use super::place::{Location, MASTER_PORT, Place, WEB_PATH, WEB_PORT};
 use super::player::Player;
 use super::ports::RESTRICTED_PORTS_END;
-use super::verdict::{Grounds, RefusalReason, Verdict};
+use super::verdict::{Grounds, REFUSED, RefusalReason, Verdict};
 
 /// How long a player waits for a policy file where it asks of its own accord: port 843, then the target port. Where
 /// the SWF told it to ask (`loadPolicyFile`), it waits as long as it takes.
@@ -21,6 +21,9 @@ pub const WAIT: Duration = Duration::from_secs(3);
 
 /// Warnings of one file that become findings; the rest is counted.
 const WARNINGS_MAX: usize = 20;
+
+/// Characters of an answer that is no policy file which a finding quotes.
+const QUOTED_MAX: usize = 60;
 
 /// The decision of a player about one connection, step by step. Its owner does what [`next`](Procedure::next) says
 /// and tells the outcome to [`answer`](Procedure::answer), until `next` gives a verdict.
@@ -92,16 +95,37 @@ pub enum Step {
 pub enum Answer {
     /// This text, which may or may not be a policy file.
     File(String),
+    /// This text, ended by the end of the connection and not by a zero byte.
+    Unended(String),
     /// No complete answer in time.
     Silent,
     /// The host refused the connection.
     ConnectionRefused,
+    /// The name of the host leads to no address, in the words of the system. Nobody else is asked then: every place is
+    /// on this host.
+    HostUnknown(String),
     /// The connection was closed without a byte.
     ClosedWithoutAnswer,
     /// More bytes than [`POLICY_BYTES_MAX`](super::POLICY_BYTES_MAX), without an end.
     TooLong,
     /// Anything else that went wrong, in the words of the system or the web server.
     Failed(String),
+}
+
+impl Answer {
+    /// A short name for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Answer::File(_) | Answer::Unended(_) => "text",
+            Answer::Silent => "silent",
+            Answer::ConnectionRefused => "refused",
+            Answer::HostUnknown(_) => "host-unknown",
+            Answer::ClosedWithoutAnswer => "closed",
+            Answer::TooLong => "too-long",
+            Answer::Failed(_) => "failed",
+        }
+    }
 }
 
 /// What one step showed.
@@ -183,11 +207,16 @@ impl Procedure {
         let Some(Question { place, wait }) = self.questions.pop_front() else { return };
         let failure = match answer {
             Answer::File(text) => return self.read(place, &text),
+            Answer::Unended(text) => {
+                self.find(Some(place), "it ended its answer without a zero byte, which players of Adobe wait for");
+                return self.read(place, &text);
+            }
             Answer::Silent => match wait {
                 Some(wait) => format!("gave no complete answer within {} s", wait.as_secs()),
                 None => "gave no complete answer".to_owned(),
             },
-            Answer::ConnectionRefused => "refused the connection".to_owned(),
+            Answer::HostUnknown(reason) => return self.give_up_on_host(place, reason),
+            Answer::ConnectionRefused => REFUSED.to_owned(),
             Answer::ClosedWithoutAnswer => "closed the connection without an answer".to_owned(),
             Answer::TooLong => "sent more than a policy file can be".to_owned(),
             Answer::Failed(reason) => format!("could not be asked: {reason}"),
@@ -196,6 +225,13 @@ impl Procedure {
         self.silent.push((place, failure));
         let (asked, origin) = (self.silent.clone(), self.origin.clone());
         self.miss(RefusalReason::NoPolicyFile { asked, origin, port: self.port });
+    }
+
+    /// Asks nobody any more: what could be asked is on a host that nobody finds.
+    fn give_up_on_host(&mut self, place: Place, reason: String) {
+        self.questions.clear();
+        self.find(Some(place), reason.clone());
+        self.miss(RefusalReason::HostUnknown { host: self.host.clone(), reason });
     }
 
     /// What each step showed so far.
@@ -295,6 +331,8 @@ impl Procedure {
             Ok(read) => read,
             Err(error) => {
                 self.find(Some(place), format!("it answered something that is no policy file: {error}"));
+                let start: String = text.trim_start().chars().take_while(|c| *c != '\n').take(QUOTED_MAX).collect();
+                self.find(Some(place), format!("its answer begins `{}`", start.trim_end()));
                 let (origin, port) = (self.origin.clone(), self.port);
                 return self.miss(RefusalReason::NotAPolicyFile { place, error, origin, port });
             }

@@ -362,9 +362,9 @@ fn every_verdict_says_what_to_do() {
         ),
         (
             asked("a", ConnectionRefused),
-            "(port 843 gave no complete answer within 3 s; port 1024 refused the connection): answer <policy-file-request/> on port 1024 with <cross-domain-policy><allow-access-from domain=\"a\" to-ports=\"1024\"/></cross-domain-policy> and a zero byte",
+            "(port 843 gave no complete answer within 3 s; port 1024 refused the connection): answer <policy-file-request/> on port 1024, where nothing listens, with <cross-domain-policy><allow-access-from domain=\"a\" to-ports=\"1024\"/></cross-domain-policy> and a zero byte",
         ),
-        (asked("a", ClosedWithoutAnswer), "port 1024 closed the connection without an answer)"),
+        (asked("a", ClosedWithoutAnswer), "an answer): answer <policy-file-request/> on port 1024 with"),
         (asked("a", TooLong), "port 1024 sent more than a policy file can be)"),
         (asked("a", Answer::Failed("no route to host".to_owned())), "port 1024 could not be asked: no route to host)"),
         (asked("file:a", Silent), "domain=\"*\" to-ports=\"1024\""),

@@ -12,6 +12,9 @@ use super::player::Player;
 use super::ports::{PortList, RESTRICTED_PORTS_END};
 use crate::wire::Element;
 
+/// What a place did where nothing listens.
+pub(super) const REFUSED: &str = "refused the connection";
+
 /// What a player decides about one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -86,6 +89,13 @@ pub enum RefusalReason {
         host: String,
         /// The port that the SWF wants.
         port: u16,
+    },
+    /// The name of the host leads to no address, so that nobody could be asked.
+    HostUnknown {
+        /// The host that the SWF wants.
+        host: String,
+        /// What the system says of it.
+        reason: String,
     },
     /// No place gave a policy file.
     NoPolicyFile {
@@ -166,6 +176,7 @@ impl RefusalReason {
         match self {
             RefusalReason::RestrictedPort { .. } => "restricted-port",
             RefusalReason::NothingToAsk { .. } => "nothing-to-ask",
+            RefusalReason::HostUnknown { .. } => "host-unknown",
             RefusalReason::NoPolicyFile { .. } => "no-policy-file",
             RefusalReason::NotAPolicyFile { .. } => "not-a-policy-file",
             RefusalReason::DomainNotGranted { .. } => "domain-not-granted",
@@ -198,7 +209,7 @@ impl RefusalReason {
     pub(super) fn closeness(&self) -> u8 {
         match self {
             RefusalReason::RestrictedPort { .. } | RefusalReason::NothingToAsk { .. } => 0,
-            RefusalReason::NoPolicyFile { .. } => 1,
+            RefusalReason::NoPolicyFile { .. } | RefusalReason::HostUnknown { .. } => 1,
             RefusalReason::NotAPolicyFile { .. } => 2,
             RefusalReason::DomainNotGranted { .. } | RefusalReason::SiteControlNone { .. } => 3,
             RefusalReason::PortNotGranted { .. } => 4,
@@ -224,10 +235,15 @@ impl fmt::Display for RefusalReason {
                  loadPolicyFile(\"xmlsocket://{host}:{MASTER_PORT}\") and answer there, or let the server listen on port \
                  {RESTRICTED_PORTS_END} or above"
             ),
+            RefusalReason::HostUnknown { host, reason } => write!(
+                f,
+                "nobody could be asked, because {host} leads to no address ({reason}): check how the name is spelt, and \
+                 its entry in the DNS"
+            ),
             RefusalReason::NoPolicyFile { asked, origin, port } => write_no_policy_file(f, asked, origin, *port),
             RefusalReason::NotAPolicyFile { place, error, origin, port } => {
                 write!(f, "what port {} answered is no policy file ({error}): ", place.port())?;
-                write_how_to_serve(f, *place, origin, *port)
+                write_how_to_serve(f, *place, true, origin, *port)
             }
             RefusalReason::DomainNotGranted { place, origin, port } => {
                 write!(f, "{place} has no entry for {origin}: add {} there", entry(*place, origin, *port))
@@ -275,15 +291,24 @@ fn write_no_policy_file(
     let place = asked.iter().rev().map(|(place, _)| *place).find(|place| place.can_open(port));
     let place = place.unwrap_or(Place::Master(MASTER_PORT));
     f.write_str("): ")?;
-    write_how_to_serve(f, place, origin, port)
+    let is_there = !asked.iter().any(|(other, what)| *other == place && what == REFUSED);
+    write_how_to_serve(f, place, is_there, origin, port)
 }
 
-fn write_how_to_serve(f: &mut fmt::Formatter<'_>, place: Place, origin: &Origin, port: u16) -> fmt::Result {
+/// The advice to serve a file at `place`, where a server `is_there` already or must be started.
+fn write_how_to_serve(
+    f: &mut fmt::Formatter<'_>,
+    place: Place,
+    is_there: bool,
+    origin: &Origin,
+    port: u16,
+) -> fmt::Result {
     let file = Element::new("cross-domain-policy").child(&entry(place, origin, port));
     if place.is_web() {
         write!(f, "serve {file} as {place}")
     } else {
-        write!(f, "answer <policy-file-request/> on port {} with {file} and a zero byte", place.port())
+        let there = if is_there { "" } else { ", where nothing listens," };
+        write!(f, "answer <policy-file-request/> on port {}{there} with {file} and a zero byte", place.port())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The scanner of endless documents: every stream whole, cut at every byte, and byte by byte.
 
-use std::io::BufReader;
+use std::error::Error;
+use std::io::{BufReader, Read};
 
 use super::*;
 
@@ -196,4 +197,32 @@ proptest::proptest! {
         }
         proptest::prop_assert_eq!(events, expected);
     }
+}
+
+/// Gives out `outcomes`, the last first.
+struct Failing(Vec<io::Result<&'static [u8]>>);
+
+impl Read for Failing {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.0.pop().unwrap_or(Ok(b"")).map(|bytes| {
+            out[..bytes.len()].copy_from_slice(bytes);
+            bytes.len()
+        })
+    }
+}
+
+#[test]
+fn what_a_signal_interrupts_goes_on_and_other_failures_are_handed_on() {
+    let failing =
+        |outcomes| StreamReader::new(BufReader::new(Failing(outcomes)), StreamScanner::new(99, Overflow::Close));
+    let interrupted = || Err(io::ErrorKind::Interrupted.into());
+    let mut reader = failing(vec![Ok(b"a>".as_slice()), interrupted(), Ok(b"<".as_slice()), interrupted()]);
+    assert_eq!(words(&reader.read().unwrap().unwrap()), "opened a");
+
+    let mut reader = failing(vec![Ok(b"a>".as_slice()), Err(io::ErrorKind::WouldBlock.into()), Ok(b"<".as_slice())]);
+    let error = reader.read().unwrap_err();
+    assert!(matches!(&error, StreamError::Io(error) if error.kind() == io::ErrorKind::WouldBlock), "{error:?}");
+    assert!(error.source().is_some_and(|source| source.is::<io::Error>()));
+    assert_eq!(words(&reader.read().unwrap().unwrap()), "opened a", "nothing is lost");
+    assert!(StreamError::TooLong { unprocessed_max: 9 }.source().is_none());
 }

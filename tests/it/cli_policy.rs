@@ -74,7 +74,10 @@ fn a_file_that_does_not_let_the_swf_in_is_told_with_what_to_change() {
             entry("domain=\"*.example.com\" to-ports=\"*\" secure=\"true\""),
             ["loaded over HTTPS only", "serve the SWF from an https address, or remove secure=\"true\""],
         ),
-        ("HTTP/1.1 400 Bad Request\r\n\r\n\0".to_owned(), ["no policy file", "answer <policy-file-request/> on port"]),
+        (
+            "HTTP/1.1 400 Bad Request\r\n\r\n\0".to_owned(),
+            ["no policy file: line 1, column 1", "its answer begins `HTTP/1.1 400 Bad Request`"],
+        ),
         (
             file("<site-control permitted-cross-domain-policies=\"none\"/>"),
             ["says that no policy file counts", "change its site-control from \"none\" to \"all\""],
@@ -96,7 +99,10 @@ fn a_file_that_does_not_let_the_swf_in_is_told_with_what_to_change() {
 fn silence_and_refused_connections_are_told_apart() {
     let (refusing, other) = (Refusing::bind(), Refusing::bind());
     let nobody = check(other.port(), refusing.port(), &[]);
-    assert_refused(&nobody, &["nobody gave a policy file", "refused the connection", "and a zero byte"]);
+    assert_refused(
+        &nobody,
+        &["nobody gave a policy file", "refused the connection", ", where nothing listens, with", "and a zero byte"],
+    );
 
     // The player's patience is part of what is told, so this one takes its three seconds.
     let (done, wait) = std::sync::mpsc::channel::<()>();
@@ -108,6 +114,39 @@ fn silence_and_refused_connections_are_told_apart() {
     drop(done);
     silent.join();
     assert_refused(&ended, &["no complete answer after 3.", "gave no complete answer within 3 s"]);
+}
+
+#[test]
+fn a_name_that_leads_nowhere_is_told_as_such() {
+    // A label of 64 letters cannot be asked of any name server, so the answer is the system's own and comes at once.
+    let host = format!("{}.invalid", "a".repeat(64));
+    let arguments = ["policy", "check", &host, "1024", "--from", FROM];
+    let ended = run(&arguments);
+    let spelling = format!("refused: nobody could be asked, because {host} leads to no address (could not look up ");
+    let advice = "check how the name is spelt, and its entry in the DNS";
+    assert_refused(&ended, &["port 843; no address after ", &spelling, advice]);
+    // One place was asked; the others are on the same host, and what to serve there is not the question.
+    assert_eq!(ended.stdout.lines().count(), 4, "{}", ended.stdout);
+    assert!(!ended.stdout.contains("cross-domain-policy"), "{}", ended.stdout);
+
+    let ended = run(&[&arguments[..], &["--json"]].concat());
+    assert_eq!(ended.code, 1);
+    for part in ["\"reason\":\"host-unknown\"", "\"answer\":\"host-unknown\""] {
+        assert!(ended.stdout.contains(part), "{}", ended.stdout);
+    }
+}
+
+#[test]
+fn an_answer_without_its_zero_byte_is_told_as_such() {
+    let refusing = Refusing::bind();
+    for (answer, count) in [(ALL.to_owned(), 1), (format!("{ALL}\0"), 0)] {
+        let master = policy_server(&answer);
+        let ended = check(refusing.port(), master.port(), &[]);
+        master.join();
+        assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{}", ended.stdout);
+        let told = "it ended its answer without a zero byte, which players of Adobe wait for";
+        assert_eq!(ended.stdout.matches(told).count(), count, "{}", ended.stdout);
+    }
 }
 
 #[test]

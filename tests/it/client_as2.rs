@@ -58,8 +58,8 @@ fn on_connect_comes_once_and_on_close_when_the_server_closes() {
     });
     let (handlers, tells) = teller(true);
     let mut socket = XmlSocket::new(handlers);
-    socket.set_port_min(1024);
-    assert!(socket.connect("127.0.0.1", server.port()));
+    socket.set_port_min(server.port());
+    assert!(socket.connect("127.0.0.1", server.port()), "the lowest port is one that it may be");
     assert_eq!(all(&tells, socket), ["onConnect true", "onData \"a\"", "onData \"\"", "onData \"<b/>\"", "onClose"]);
     server.join();
 }
@@ -224,5 +224,23 @@ fn the_media_servers_stream_class_has_the_same_handlers() {
     assert!(socket.connect("127.0.0.1", server.port()));
     let expected = ["onConnect true", "onData \"<a xmlns='u'></a>\"", "onData \"<b xmlns='v'/>\"", "onClose"];
     assert_eq!(all(&tells, socket), expected);
+    server.join();
+}
+
+#[test]
+fn socket_and_handle_can_be_shown() {
+    struct Shown(Channel<String>);
+    impl Handlers for Shown {
+        fn on_connect(&mut self, socket: &Handle<'_>, _: bool) {
+            self.0.send(format!("{socket:?}")).unwrap();
+        }
+    }
+    let server = Scripted::once(|mut peer| assert_eq!(peer.hear_all(), b""));
+    let (told, tells) = channel();
+    let mut socket = XmlSocket::new(Shown(told));
+    assert_eq!(format!("{socket:?}"), "XmlSocket { .. }");
+    assert!(socket.connect("127.0.0.1", server.port()));
+    assert_eq!(tells.recv_timeout(WAIT).as_deref(), Ok("Handle { .. }"));
+    socket.close();
     server.join();
 }

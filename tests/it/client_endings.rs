@@ -207,6 +207,11 @@ fn names_are_looked_up_within_the_timeout() {
         socket.connect(host, server.port()).unwrap();
         assert_eq!((next(&socket), data(&socket), next(&socket)), (Event::Connect, "x".to_owned(), Event::Close));
     }
+    // A label of 64 letters cannot be asked of any name server: the system says so at once.
+    let nowhere = format!("{}.invalid", "a".repeat(64));
+    socket.set_default_host(&nowhere);
+    socket.connect("", 1024).unwrap();
+    assert_io_error(&next(&socket), &nowhere);
     // A name that no one has (RFC 6761), told by a resolver or by the timeout.
     socket.set_timeout(Duration::from_millis(250));
     let begin = Instant::now();

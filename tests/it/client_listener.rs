@@ -168,3 +168,19 @@ fn dropping_a_socket_whose_listener_is_busy_does_not_hang() {
     assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
     server.join();
 }
+
+#[test]
+fn waiting_ends_with_the_connection() {
+    let (told, tells) = channel();
+    let server = Scripted::once(move |mut peer| {
+        assert_eq!(peer.hear(), "hello");
+        told.send(()).unwrap();
+    });
+    let (mut socket, _events) = listening();
+    socket.connect("127.0.0.1", server.port()).unwrap();
+    assert!(!socket.wait_timeout(Duration::ZERO), "it has only begun");
+    socket.wait();
+    assert_eq!(tells.try_recv(), Ok(()), "the server closes after it has told");
+    assert!(socket.wait_timeout(Duration::ZERO));
+    server.join();
+}

@@ -241,10 +241,16 @@ fn what_a_player_refuses_without_asking_is_refused_at_once() {
 #[test]
 fn close_and_drop_end_the_waiting_for_an_answer() {
     for explicit in [true, false] {
-        let master = Scripted::once(|mut peer| assert_eq!(peer.hear_all(), b"<policy-file-request/>\0"));
+        let (asked, asks) = channel();
+        let master = Scripted::once(move |mut peer| {
+            assert_eq!(peer.hear(), "<policy-file-request/>");
+            asked.send(()).unwrap();
+            assert_eq!(peer.hear_all(), b"");
+        });
         let mut socket = socket(permission(master.port()).wait_max(WAIT));
         socket.connect("127.0.0.1", 1024).unwrap();
-        assert!(socket.recv_timeout(Duration::from_millis(20)).unwrap_err().is_timeout());
+        asks.recv_timeout(WAIT).unwrap();
+        assert_eq!(socket.try_recv().unwrap(), None);
         let begin = Instant::now();
         if explicit {
             socket.close().unwrap();
@@ -322,4 +328,64 @@ fn in_actionscript_2_a_refusal_is_on_connect_false_or_no_attempt() {
     assert!(!at_once.connect("127.0.0.1", 1023));
     drop(at_once);
     assert!(told.recv().is_err(), "onConnect is not called");
+}
+
+/// What came of asking the master, which `script` plays, and which is waited for as long as a player does.
+fn asked_of_master(script: impl FnOnce(Peer) + Send + 'static) -> Answer {
+    let (refusing, master) = (Refusing::bind(), Scripted::once(script));
+    let check = permission(master.port()).wait_max(WAIT).check("127.0.0.1", port(refusing.port()), |_| {});
+    master.join();
+    check.asked[0].answer.clone()
+}
+
+#[test]
+fn every_way_to_answer_has_its_name() {
+    let longest = |more: usize| ALL.replacen("><", &format!(">{}<", " ".repeat(65_536 + more - ALL.len())), 1);
+    let (fits, too_long) = (longest(0), longest(1));
+    assert_eq!(fits.len(), 65_536);
+    let sent = fits.clone();
+    assert_eq!(asked_of_master(move |peer| answer(peer, sent + "\0")), Answer::File(fits));
+    assert_eq!(asked_of_master(move |mut peer| drop(peer.try_say(too_long + "\0"))), Answer::TooLong);
+    assert_eq!(asked_of_master(|peer| answer(peer, ALL)), Answer::Unended(ALL.to_owned()));
+    assert_eq!(asked_of_master(|peer| answer(peer, "")), Answer::ClosedWithoutAnswer);
+    let reset = |mut peer: Peer| {
+        assert_eq!(peer.hear(), "<policy-file-request/>");
+        peer.reset();
+    };
+    assert_eq!(asked_of_master(reset), Answer::ClosedWithoutAnswer);
+    let (silent, refusing) = (Mute::bind(), Refusing::bind());
+    let check = permission(silent.port()).check("127.0.0.1", port(refusing.port()), |_| {});
+    assert_eq!(check.asked[0].answer, Answer::Silent);
+    let silent = Scripted::once(|mut peer| assert_eq!(peer.hear_all(), b"<policy-file-request/>\0"));
+    let check = permission(silent.port()).check("127.0.0.1", port(refusing.port()), |_| {});
+    silent.join();
+    assert_eq!(check.asked[0].answer, Answer::Silent);
+    let check = permission(refusing.port()).check("127.0.0.1", port(refusing.port()), |_| {});
+    assert_eq!(check.asked[0].answer, Answer::ConnectionRefused);
+}
+
+#[test]
+fn a_web_server_may_send_a_header_and_no_endless_file() {
+    let web = |body: usize, wait_max: Duration| {
+        let server = Scripted::once(move |mut peer| {
+            let _ = peer.try_say(format!("HTTP/1.0 200 OK\r\n\r\n{}", "x".repeat(body)));
+            let _ = peer.hear_all();
+        });
+        let refusing = Refusing::bind();
+        let check = Permission::new(Player::V8, SWF).unwrap().web_port(port(server.port())).wait_max(wait_max).check(
+            "127.0.0.1",
+            port(refusing.port()),
+            |_| {},
+        );
+        let answer = check.asked[0].answer.code();
+        (answer, server)
+    };
+    // A header of 16 KiB and a file of 64 KiB are the most. The server that sends less leaves the connection open.
+    let header = "HTTP/1.0 200 OK\r\n\r\n".len();
+    let soon = Duration::from_millis(150);
+    for (bytes, wait_max, expected) in [(81_920, soon, "silent"), (81_921, WAIT, "too-long")] {
+        let (answer, server) = web(bytes - header, wait_max);
+        assert_eq!(answer, expected);
+        server.join();
+    }
 }

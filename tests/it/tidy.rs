@@ -272,6 +272,49 @@ fn every_file_of_tests_is_run() {
 }
 
 #[test]
+fn the_tests_that_the_table_of_members_cites_are_there() {
+    let page = fs::read_to_string(root().join("docs/PROTOCOL.md")).expect("the page");
+    let from = page.find("\n## 5. ").expect("section 5");
+    let section = page[from + 1..].split("\n## ").next().unwrap_or_default();
+    let tests: Vec<Source> = ["src", "tests"].iter().flat_map(|folder| sources(folder, &["rs"])).collect();
+    let mut breaches = Vec::new();
+    for row in section.lines().filter(|line| line.starts_with('|') && !line.starts_with("|---")) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let (member, cited) = (cells[0], cells[cells.len() - 1]);
+        // What stands between a pair of backticks is cited; a dash stands where there is nothing to show.
+        let names: Vec<&str> = cited.split('`').skip(1).step_by(2).collect();
+        if names.is_empty() && !matches!(cited, "shown by" | "–") {
+            breaches.push(format!("no test shows {member}: {cited}"));
+        }
+        for name in names.iter().filter(|name| !is_test(&tests, name)) {
+            breaches.push(format!("no such test, for {member}: {name}"));
+        }
+    }
+    assert_tidy(&breaches);
+    let count = section.matches("::").count();
+    assert!(count > 50, "the table has shrunk: {count}");
+}
+
+/// Whether `name` is a test: a module of this folder, or a file's path, then `::` and the function.
+fn is_test(sources: &[Source], name: &str) -> bool {
+    let Some((place, function)) = name.split_once("::") else { return false };
+    let path = if place.contains('/') { place.to_owned() } else { format!("tests/it/{place}.rs") };
+    let head = format!("fn {function}(");
+    sources.iter().filter(|source| source.path == path).any(|source| {
+        let mut attributes = Vec::new();
+        source.text.lines().map(str::trim_start).any(|line| {
+            let found = line.starts_with(&head) && attributes.contains(&"#[test]");
+            if line.starts_with("#[") {
+                attributes.push(line)
+            } else {
+                attributes.clear()
+            }
+            found
+        })
+    })
+}
+
+#[test]
 fn this_test_sees_what_it_looks_for() {
     let names = |code, depth| named_at_root(code, depth).into_iter().map(|(_, name)| name).collect::<Vec<_>>();
     assert_eq!(names("use crate::wire::{Encode, write_frame};", 2), ["wire"]);
@@ -282,6 +325,9 @@ fn this_test_sees_what_it_looks_for() {
     assert_eq!(layer("src/wire/mod.rs"), Some(("wire", 1)));
     assert_eq!(layer("src/relay.rs"), Some(("relay", 1)));
     assert_eq!(layer("src/lib.rs"), None);
+    let tests = [Source { path: "tests/it/a.rs".to_owned(), text: "#[test]\n#[b]\nfn c() {}\nfn d() {}\n".to_owned() }];
+    assert!(is_test(&tests, "a::c") && is_test(&tests, "tests/it/a.rs::c"));
+    ["a::d", "a::e", "b::c", "a"].iter().for_each(|name| assert!(!is_test(&tests, name), "{name}"));
     assert!(is_function("pub(super) const fn f() {") && is_function("fn f<T>(") && !is_function("let f = |fn_| {"));
 
     let text =

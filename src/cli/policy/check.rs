@@ -83,24 +83,13 @@ fn remarks(check: &Check) -> impl Iterator<Item = &Finding> {
 /// An answer in words, before what it means is said.
 fn word(answer: &Answer) -> String {
     match answer {
-        Answer::File(text) => format!("an answer of {} bytes", text.len()),
+        Answer::File(text) | Answer::Unended(text) => format!("an answer of {} bytes", text.len()),
         Answer::Silent => "no complete answer".to_owned(),
         Answer::ConnectionRefused => "refused".to_owned(),
+        Answer::HostUnknown(_) => "no address".to_owned(),
         Answer::ClosedWithoutAnswer => "closed".to_owned(),
         Answer::TooLong => "too long an answer".to_owned(),
         Answer::Failed(_) => "failed".to_owned(),
-    }
-}
-
-/// An answer's name for scripts.
-fn code(answer: &Answer) -> &'static str {
-    match answer {
-        Answer::File(_) => "text",
-        Answer::Silent => "silent",
-        Answer::ConnectionRefused => "refused",
-        Answer::ClosedWithoutAnswer => "closed",
-        Answer::TooLong => "too-long",
-        Answer::Failed(_) => "failed",
     }
 }
 
@@ -126,13 +115,13 @@ fn report(options: &CheckOptions, player: Player, check: &Check) -> Json {
     let texts = |findings: &[Finding]| Json::List(findings.iter().map(|finding| Json::text(&finding.text)).collect());
     let step = |asked: &Asked| {
         let text = match &asked.answer {
-            Answer::File(text) => Json::text(text),
+            Answer::File(text) | Answer::Unended(text) => Json::text(text),
             _ => Json::Null,
         };
         Json::Object(vec![
             ("place", Json::text(kind(asked.place))),
             ("port", Json::Number(asked.place.port().into())),
-            ("answer", Json::text(code(&asked.answer))),
+            ("answer", Json::text(asked.answer.code())),
             ("milliseconds", Json::Number(asked.took.as_micros() as f64 / 1000.0)),
             ("findings", texts(&asked.findings)),
             ("text", text),
