@@ -183,7 +183,7 @@ pub(super) const TABLES: &[Table] = &[
             column("steps", "churn", "steps_per_second", 1.0, 0),
             column("visits", "churn", "visits_per_second", 1.0, 0),
         ],
-        goals: &[("chat", &["≥ 16 000", ""])],
+        goals: &[("chat", &["", "≥ 16 000"])],
         ratios: true,
     },
 ];
