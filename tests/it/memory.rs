@@ -13,7 +13,7 @@ const PEOPLE: usize = 5_000;
 const ROOM: usize = 100;
 
 /// Resident bytes a connection may take. A debug build's code needs deeper stacks, hence more pages.
-const BYTES_MAX: u64 = if cfg!(debug_assertions) { 48 * 1024 } else { 14 * 1024 };
+const BYTES_MAX: u64 = if cfg!(debug_assertions) { 48 * 1024 } else { 13 * 1024 };
 
 /// The program, ended when dropped.
 struct Program(Child);
