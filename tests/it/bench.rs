@@ -134,6 +134,7 @@ fn what_the_server_refuses_ends_the_run_with_its_words() {
     let ended = bench(serve.address(0), &["--receivers", "3", "--senders", "1", "--window", "500"]);
     assert_eq!(ended.code, 1, "{}", ended.stdout);
     assert!(ended.stderr.contains("code=\"too-fast\""), "{}", ended.stderr);
+    assert!(ended.stderr.contains("--rate keeps below"), "{}", ended.stderr);
     let paced = bench(serve.address(0), &["--receivers", "3", "--senders", "1", "--rate", "20"]);
     assert_ok(&paced);
 }
@@ -277,6 +278,21 @@ fn the_limit_relays_and_so_does_a_relay_that_leaves_the_sender_out() {
     let ended = bench(quiet.address(0), &words);
     assert_ok(&ended);
     assert!(figure(&ended.stdout, "messages") > 0.0, "{}", ended.stdout);
+}
+
+#[test]
+fn another_vocabulary_needs_no_preset() {
+    let templates = ["--hello", "<hi/>", "--ready", "<ready", "--join", "", "--message", "<m>{payload}</m>"];
+    let words = [&templates[..], &["--receivers", "4", "--senders", "1"]].concat();
+    assert_ok(&bench(faulty_relay(Fault::None, 0), &words));
+}
+
+#[test]
+fn visits_that_never_end_are_no_result() {
+    let serve = chat();
+    let ended = bench(serve.address(0), &["churn", "--at-once", "2", "--joined", "<never"]);
+    assert_eq!(ended.code, 1, "{}", ended.stdout);
+    assert!(ended.stderr.contains("nobody's visit came to its end: connection 1 waits for"), "{}", ended.stderr);
 }
 
 #[test]

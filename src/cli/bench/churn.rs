@@ -31,6 +31,9 @@ pub(super) fn run(plan: &Plan) -> Result<Report, Failure> {
     visits.go_on(&mut fleet, plan.seconds, &mut progress)?;
     let lap = watch.lap();
     progress.done();
+    if visits.done == 0 {
+        return Err(Failure::run_time(format!("nobody's visit came to its end: {}", fleet.awaits(0))));
+    }
 
     let mut report = Report::new("churn");
     report.text("address", "server", plan.address.to_string());

@@ -424,7 +424,12 @@ impl<'a> Fleet<'a> {
 }
 
 fn refused(link: usize, frame: &str) -> Failure {
-    Failure::run_time(format!("the server answered connection {}: {}", link + 1, printable(frame)))
+    let hint = if frame.contains("\"too-fast\"") {
+        " (--rate keeps below a server's limit; `serve --set limits.frames_per_second_max=0` lifts it)"
+    } else {
+        ""
+    };
+    Failure::run_time(format!("the server answered connection {}: {}{hint}", link + 1, printable(frame)))
 }
 
 /// Hears for one link, and hands on.

@@ -93,7 +93,9 @@ impl Plan {
                 options.receivers
             )));
         }
-        let answered = !vocabulary.ready.is_empty() || !vocabulary.joined.is_empty();
+        // What is said last says whether the server has understood.
+        let last = if vocabulary.join.is_empty() { &vocabulary.ready } else { &vocabulary.joined };
+        let answered = !last.is_empty();
         Ok(Plan {
             workload: options.workload,
             address,
@@ -199,6 +201,19 @@ fn vocabulary(options: &BenchOptions) -> Result<Vocabulary, Failure> {
             *to = Template::literal(text);
         }
     };
+    // What a server answers, and how one leaves it, is known of what its own vocabulary says.
+    let is_foreign = |text: &Option<String>, chat: &str| {
+        text.as_ref().is_some_and(|text| options.preset != Preset::Chat || !text.starts_with(chat))
+    };
+    if is_foreign(&options.hello, "<login ") {
+        vocabulary.ready.clear();
+        vocabulary.quit = Template::new("");
+    }
+    if is_foreign(&options.join, "<join ") {
+        vocabulary.joined.clear();
+        vocabulary.leave = Template::new("");
+        vocabulary.left.clear();
+    }
     template(&mut vocabulary.hello, options.hello.as_ref());
     bytes(&mut vocabulary.ready, &options.ready);
     template(&mut vocabulary.join, options.join.as_ref());
@@ -206,8 +221,7 @@ fn vocabulary(options: &BenchOptions) -> Result<Vocabulary, Failure> {
     template(&mut vocabulary.message, options.message.as_ref());
     // A server is taken to deliver what was sent, unless one of those says otherwise that know. The chat writes the
     // start tag of each message anew, whatever stood in it.
-    let to_chat = |text: &String| options.preset == Preset::Chat && text.starts_with("<message ");
-    let as_sent = options.message.as_ref().filter(|text| !to_chat(text));
+    let as_sent = options.message.as_ref().filter(|_| is_foreign(&options.message, "<message "));
     template(&mut vocabulary.deliver, options.deliver.as_ref().or(as_sent));
     vocabulary.echo &= !options.no_echo;
     if !vocabulary.message.has(Place::Payload) {
