@@ -126,7 +126,7 @@ pub(super) enum Command {
     #[command(
         before_help = "Examples:
   xmlsocket bench 127.0.0.1:1024
-      how many messages a chat delivers, to 100 people from 4
+      a chat without limits (serve --set limits.frames_per_second_max=0): messages to 100 people from 4
   xmlsocket bench 127.0.0.1:1024 latency --rate 50 --json
       how long they take, for a script
   xmlsocket bench 127.0.0.1:2000 --preset relay --receivers 1000
