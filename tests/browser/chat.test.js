@@ -99,6 +99,40 @@ test("a reload resumes without loss or duplicates", async () => {
   await leave(ann);
 });
 
+test("what is said while the history is still coming is said once", async () => {
+  const carl = await Tcp.enter(server.port, "carl", "once");
+  const page = await open(browser);
+  const held = [];
+  let isHeld = true;
+  await page.routeWebSocket(/./u, (socket) => {
+    const upstream = socket.connectToServer();
+    upstream.onMessage((frame) => {
+      // From the answer that ends the history on, all waits until the page has spoken.
+      if (isHeld && (held.length > 0 || frame.startsWith("<pong"))) held.push(frame);
+      else socket.send(frame);
+    });
+    socket.onMessage((frame) => {
+      upstream.send(frame);
+      if (!frame.startsWith("<message")) return;
+      isHeld = false;
+      held.splice(0).forEach((each) => socket.send(each));
+    });
+  });
+  await page.goto(server.origin);
+  await page.getByLabel("Your name", { exact: true }).fill("ann");
+  await page.getByLabel("Room", { exact: true }).fill("once");
+  await page.getByRole("button", { name: "Come in" }).click();
+  await page.getByRole("heading", { name: "# once", exact: true }).waitFor();
+  await say(page, "hello");
+  await carl.receive(/hello/u);
+  await say(page, "and more");
+  await carl.receive(/and more/u);
+  await hears(page, "and more");
+  assert.deepEqual(await said(page), ["hello", "and more"]);
+  carl.close();
+  await leave(page);
+});
+
 test("names are shown as typed, and nothing that is written becomes markup", async () => {
   const nasty = "<script>alert(1)</script>";
   const one = await enter(browser, server.origin, nasty, "names");

@@ -100,15 +100,21 @@ export class Place {
   static from({ kind, name, readUpTo, pending, draft, unread, messages }) {
     const place = new Place(kind, name);
     messages.forEach((message) => place.add(message));
-    // Of what was on its way to a person nobody knows whether it arrived; in rooms, the history tells.
-    if (kind === "person") pending.forEach((each) => giveUp(each));
+    pending.forEach((each) => interrupt(kind, each));
     return Object.assign(place, { readUpTo, pending, draft, unread: kind === "person" ? unread : 0 });
   }
 }
 
-/** Marks what was on its way to a person when the link was lost. */
-export function giveUp(pending) {
+/**
+ * Marks what was on its way when the link was lost. Of what was said to a person nobody knows whether it arrived; in
+ * rooms, the history will tell.
+ */
+export function interrupt(kind, pending) {
   if (pending.state !== "sent") return;
+  if (kind === "room") {
+    pending.state = "doubtful";
+    return;
+  }
   pending.state = "failed";
   pending.why = "The connection was lost. This may not have arrived.";
 }

@@ -3,7 +3,7 @@
 
 import { attributes, frame, legal } from "./frames.js";
 import { Link } from "./link.js";
-import { giveUp, Place } from "./places.js";
+import { interrupt, Place } from "./places.js";
 
 const STORED = "xmlsocket.chat";
 const HISTORY_FIRST = 100;
@@ -255,7 +255,7 @@ export class Session {
     if (!place.readUpTo) place.readUpTo = place.lastId;
     // What was sent over a lost link and is not in the history did not arrive.
     for (const pending of place.pending) {
-      if (pending.state === "sent") Object.assign(pending, { state: "waiting", after: this.#highest });
+      if (pending.state === "doubtful") Object.assign(pending, { state: "waiting", after: this.#highest });
     }
     this.#sendWaiting(place);
     if (place === this.current) this.read();
@@ -404,7 +404,7 @@ export class Session {
     this.#requests.clear();
     for (const place of this.places.values()) {
       place.isTold = false;
-      if (place.kind === "person") place.pending.forEach(giveUp);
+      place.pending.forEach((pending) => interrupt(place.kind, pending));
     }
     open.forEach((answered) => answered(null));
   }
