@@ -55,7 +55,11 @@ pub(super) fn run(plan: &Plan) -> Result<Report, Failure> {
             if now < begin {
                 watch = Stopwatch::new(plan.pid);
             }
-            progress.say(&format!("{} messages, p50 {:.3} ms", fleet.sent(), waiting.each.within_ms(0.5)));
+            if waiting.each.total() > 0 {
+                progress.say(&format!("{} messages, p50 {:.3} ms", fleet.sent(), waiting.each.within_ms(0.5)));
+            } else {
+                progress.say("warming up");
+            }
             if !waiting.messages.is_empty() && patience.is_over(fleet.heard(listeners.clone()), now) {
                 return Err(missing(&fleet, &listeners));
             }
