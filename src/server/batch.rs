@@ -12,9 +12,9 @@ use std::sync::Arc;
 use super::envelope::{self, Envelope};
 use crate::wire::{Encode, NUL, write_frame};
 
-/// Bytes after which a batch is flushed even in the middle of an application's method, and the capacity that its
-/// buffers keep at most.
-pub(super) const BATCH_BYTES_MAX: usize = 1 << 20;
+/// Bytes after which a batch is flushed even in the middle of an application's method (the dispatcher flushes sooner
+/// between two of them), and the capacity that its buffers keep at most.
+pub(super) const METHOD_BYTES_MAX: usize = 1 << 20;
 
 /// The bit that tells positions in the buffer of frames for one from those in the other.
 const SINGLE: u32 = 1 << 31;
@@ -76,7 +76,7 @@ impl Batch {
         self.peak = self.peak.max(self.shared.len()).max(self.single.len());
         for buffer in [&mut self.shared, &mut self.single] {
             buffer.clear();
-            buffer.shrink_to(BATCH_BYTES_MAX);
+            buffer.shrink_to(METHOD_BYTES_MAX);
         }
     }
 

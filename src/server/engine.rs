@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::batch::{BATCH_BYTES_MAX, Batch, Piece, Sending};
+use super::batch::{Batch, METHOD_BYTES_MAX, Piece, Sending};
 use super::listener::{Frames, ListenerSettings};
 use super::observer::Observer;
 use super::outbox::{Outbox, Pushed};
@@ -229,7 +229,7 @@ impl Engine {
     }
 
     fn make_room(&mut self) {
-        if self.batch.len() >= BATCH_BYTES_MAX {
+        if self.batch.len() >= METHOD_BYTES_MAX {
             self.flush();
         }
     }
