@@ -59,7 +59,7 @@ smoke: ## the release program starts with the default configuration and stops in
 fuzz-smoke: ## each fuzz target for 30 seconds (needs cargo-fuzz)
 	tests/fuzz/smoke.sh
 
-bench: ## measure our servers and others that are installed, for some 25 minutes; write docs/BENCHMARKS.md
+bench: ## measure our servers and others that are installed, for some 20 minutes; write docs/BENCHMARKS.md
 	$(CARGO) build --release --locked
 	target/release/xmlsocket bench-suite --page docs/BENCHMARKS.md $(ARGS)
 
