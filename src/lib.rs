@@ -71,7 +71,3 @@ pub mod chat;
 // What listeners may offer beside plain XMLSocket: WebSocket, pages.
 #[cfg(any(feature = "web", feature = "websocket"))]
 pub mod edge;
-
-// The command line: wiring only.
-#[cfg(feature = "cli")]
-pub mod cli;

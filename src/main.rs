@@ -1,7 +1,13 @@
-//! The program `xmlsocket`.
+//! The program `xmlsocket`: what a person types, done with the library. Wiring only: nothing is decided here that a
+//! library's user would have to decide again.
+//!
+//! Knows: everything the library offers to all. Must not know: what the library keeps to itself.
+
+// The command line: a file for each subcommand.
+mod cli;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    xmlsocket::cli::run(std::env::args_os()).into()
+    cli::run(std::env::args_os()).into()
 }

@@ -12,7 +12,7 @@ use super::exit_code::{ExitCode, Failure};
 use super::options::{ConnectFraming, ConnectOptions};
 use super::print;
 use super::printable::printable;
-use crate::wire::{CLIENT_FRAME_BYTES_MAX, Frame, FrameError, FrameReader, NUL};
+use xmlsocket::wire::{CLIENT_FRAME_BYTES_MAX, Frame, FrameError, FrameReader, NUL};
 
 /// How long connecting may take, and the server may not read what is sent to it.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::config::{Config, ListenerConfig};
 use super::exit_code::{ExitCode, Failure};
 use super::options::RuffleOptions;
-use crate::policy::DomainPattern;
-use crate::server::Door;
+use xmlsocket::policy::DomainPattern;
+use xmlsocket::server::Door;
 
 #[cfg(any(feature = "web", feature = "websocket"))]
 pub(super) use browsers::Doors;
@@ -33,7 +33,7 @@ const BUILD: &str = "cargo build --release";
 mod browsers {
     use super::super::config::App;
     use super::*;
-    use crate::edge::http::{Gate, Site};
+    use xmlsocket::edge::http::{Gate, Site};
 
     /// What listeners answer to browsers.
     pub(in super::super) struct Doors {
@@ -77,7 +77,7 @@ mod browsers {
 
     #[cfg(feature = "websocket")]
     fn with_websocket(site: Site) -> Site {
-        site.route(crate::edge::websocket::WebSocket)
+        site.route(xmlsocket::edge::websocket::WebSocket)
     }
 
     #[cfg(not(feature = "websocket"))]
@@ -87,9 +87,9 @@ mod browsers {
 
     #[cfg(feature = "web")]
     fn with_pages(site: Site, app: App, config: &Config) -> Result<Site, Failure> {
-        use crate::edge::content::{self, Content};
-        use crate::edge::files::Folder;
-        use crate::edge::web::{Basics, ChatPage};
+        use xmlsocket::edge::content::{self, Content};
+        use xmlsocket::edge::files::Folder;
+        use xmlsocket::edge::web::{Basics, ChatPage};
 
         let site = if app == App::Chat { site.route(ChatPage) } else { site }.route(Basics);
         let Some(path) = &config.content.folder else { return Ok(site) };
@@ -151,7 +151,7 @@ pub(super) fn ruffle_config(options: &RuffleOptions) -> Result<ExitCode, Failure
     }
     let own = ["localhost:1024".to_owned(), "127.0.0.1:1024".to_owned()];
     let hosts = if options.flash_host.is_empty() { &own[..] } else { &options.flash_host };
-    super::print(crate::edge::content::snippet(&flash_hosts(hosts)?, &options.url).trim_end());
+    super::print(xmlsocket::edge::content::snippet(&flash_hosts(hosts)?, &options.url).trim_end());
     Ok(ExitCode::Ok)
 }
 
@@ -162,7 +162,7 @@ pub(super) fn ruffle_config(_: &RuffleOptions) -> Result<ExitCode, Failure> {
 }
 
 #[cfg(feature = "web")]
-fn flash_hosts(hosts: &[String]) -> Result<Vec<crate::edge::content::FlashHost>, Failure> {
+fn flash_hosts(hosts: &[String]) -> Result<Vec<xmlsocket::edge::content::FlashHost>, Failure> {
     let hosts: Result<Vec<_>, _> = hosts.iter().map(|host| host.parse()).collect();
-    hosts.map_err(|error: crate::edge::content::FlashHostError| Failure::usage(error.to_string()))
+    hosts.map_err(|error: xmlsocket::edge::content::FlashHostError| Failure::usage(error.to_string()))
 }

@@ -11,8 +11,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::config::Config;
 use super::exit_code::Failure;
-use crate::policy::{DomainPattern, POLICY_BYTES_MAX, PolicyFile, PortList, RESTRICTED_PORTS_END};
-use crate::server::PolicySource;
+use xmlsocket::policy::{DomainPattern, POLICY_BYTES_MAX, PolicyFile, PortList, RESTRICTED_PORTS_END};
+use xmlsocket::server::PolicySource;
 
 /// What the server's policy opens, and to whom.
 pub(super) struct Grants {
@@ -152,7 +152,7 @@ pub(super) fn remarks_on_low_ports(config: &Config, ports: &[u16], policy_port: 
     remarks
 }
 
-fn read(path: &Path) -> Result<(PolicyFile, Vec<crate::policy::Warning>), Failure> {
+fn read(path: &Path) -> Result<(PolicyFile, Vec<xmlsocket::policy::Warning>), Failure> {
     let name = path.display();
     let mut bytes = Vec::new();
     File::open(path)

@@ -1,4 +1,4 @@
-//! The program: options, configuration, one file for each subcommand. Wiring only: nothing is decided here that a
+//! The command line: options, configuration, one file for each subcommand. Wiring only: nothing is decided here that a
 //! library's user would have to decide again.
 //!
 //! In the order in which a command is read, done, and ended:
@@ -64,12 +64,12 @@ use std::io::Write;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-pub use exit_code::ExitCode;
+pub(crate) use exit_code::ExitCode;
 use exit_code::Failure;
 use options::{Command, Options, PolicyCommand};
 
 /// Does what `arguments` say, the program's own name first. What went wrong is said on stderr, in one sentence.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     match Options::try_parse_from(&arguments) {
         Ok(options) => ended(execute(options.command)),

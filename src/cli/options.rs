@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 #[cfg(target_os = "linux")]
 use super::bench::{BenchOptions, SuiteOptions};
 use super::config::{Assignment, ConfigError, Settings, Source, Value};
-use crate::wire::Limits;
+use xmlsocket::wire::Limits;
 
 /// What every help page looks like: what it is for, examples, then the reference.
 const TEMPLATE: &str = "{about-with-newline}\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";

@@ -8,8 +8,8 @@ use super::address::Address;
 use super::exit_code::{ExitCode, Failure};
 use super::printable::printable;
 use super::{print, say};
-use crate::policy::{POLICY_BYTES_MAX, PolicyFile};
-use crate::wire::NUL;
+use xmlsocket::policy::{POLICY_BYTES_MAX, PolicyFile};
+use xmlsocket::wire::NUL;
 
 // `check`: whether a SWF may connect.
 mod check;

@@ -16,11 +16,13 @@ use super::options::ServeOptions;
 use super::trace::Trace;
 use super::worlds::Worlds;
 use super::{print, signals};
-use crate::chat::{self, Chat};
-use crate::policy::RESTRICTED_PORTS_END;
-use crate::relay::Relay;
-use crate::server::{Builder, Ended, Flood, Handle, Listener, ListenerSettings, Server, StartError, thread_ceiling};
-use crate::wire::Limits;
+use xmlsocket::chat::{self, Chat};
+use xmlsocket::policy::RESTRICTED_PORTS_END;
+use xmlsocket::relay::Relay;
+use xmlsocket::server::{
+    Builder, Ended, Flood, Handle, Listener, ListenerSettings, Server, StartError, thread_ceiling,
+};
+use xmlsocket::wire::Limits;
 
 /// Open files that the program needs beside one for each connection.
 const OTHER_FILES: u64 = 64;

@@ -15,7 +15,7 @@ use crossbeam_channel::{Sender, TrySendError, bounded};
 use memchr::memmem;
 
 use super::printable::printable;
-use crate::server::{CloseReason, ConnectionId, Observer, Peer};
+use xmlsocket::server::{CloseReason, ConnectionId, Observer, Peer};
 
 /// Entries that may wait to be printed. When the screen cannot keep up, entries are left out and counted: the server
 /// never waits for it.
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn text_and_hex_are_both_masked_and_harmless() {
-        let id = crate::server::Stage::new(crate::relay::Relay::default()).open();
+        let id = xmlsocket::server::Stage::new(xmlsocket::relay::Relay::default()).open();
         let shown = entry(id, "in ", b"<a password='s3cret'/>\x1b[2J\xff");
         assert_eq!(
             shown,

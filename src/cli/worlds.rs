@@ -6,8 +6,8 @@
 use std::any::Any;
 use std::collections::HashMap;
 
-use crate::relay::Relay;
-use crate::server::{CloseReason, ConnectionId, Context, Message, Service};
+use xmlsocket::relay::Relay;
+use xmlsocket::server::{CloseReason, ConnectionId, Context, Message, Service};
 
 /// An application that hands every event to one of others, by the listener that its connection reached.
 pub(super) struct Worlds<S> {
@@ -84,7 +84,7 @@ impl<S: Service> Service for Worlds<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::Stage;
+    use xmlsocket::server::Stage;
 
     /// Answers each frame with what it knows: how many are connected to it.
     #[derive(Default)]
@@ -96,7 +96,7 @@ mod tests {
         }
 
         fn on_message(&mut self, cx: &mut Context<'_>, from: ConnectionId, _message: Message) {
-            cx.send(from, &crate::wire::Element::new("count").attribute("n", self.0));
+            cx.send(from, &xmlsocket::wire::Element::new("count").attribute("n", self.0));
         }
 
         fn on_close(&mut self, _cx: &mut Context<'_>, _id: ConnectionId, _reason: &CloseReason) {

@@ -7,7 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each layer with the layers that it may name. A file belongs to the layer called as its folder under `src`, or as
-/// the file itself. `lib.rs` and `main.rs` belong to none: they only declare and start.
+/// the file itself. `lib.rs` and `main.rs` belong to none: they only declare and start. The last one is the program's: it
+/// stands outside the library and names it `xmlsocket`, as any embedder does.
 const LAYERS: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("policy", &["wire"]),
@@ -129,12 +130,12 @@ fn layer(path: &str) -> Option<(&str, usize)> {
     (!matches!(path, "lib" | "main")).then(|| (modules[0], modules.len()))
 }
 
-/// What code names at the root of the crate: after `crate::`, singly or in braces, or after enough `super::`. With the
-/// place of each.
+/// What code names at the root of the library or of its own crate: after `xmlsocket::` or `crate::`, singly or in
+/// braces, or after enough `super::`. With the place of each.
 fn named_at_root(code: &str, depth: usize) -> Vec<(usize, &str)> {
     let first_word = |text: &'_ str| text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
     let mut names = Vec::new();
-    for start in ["crate::", "super::".repeat(depth).as_str()] {
+    for start in ["xmlsocket::", "crate::", "super::".repeat(depth).as_str()] {
         for (at, _) in code.match_indices(start) {
             let from = at + start.len();
             let mut braces = 0;
@@ -320,7 +321,7 @@ fn this_test_sees_what_it_looks_for() {
     assert_eq!(names("use crate::wire::{Encode, write_frame};", 2), ["wire"]);
     assert_eq!(names("use crate::{\n    chat::{Room, User},\n    wire::Frame,\n};\nuse {a, b};", 2), ["chat", "wire"]);
     assert_eq!(names("pub(crate) fn f(a: &super::super::chat::Room, b: crate::relay::B)", 2), ["relay", "chat"]);
-    assert_eq!(names("fn f(a: &super::server::Room)", 2), [""; 0]);
+    assert_eq!(names("fn f(a: &super::server::Room) -> xmlsocket::edge::E", 2), ["edge"]);
     assert_eq!(layer("src/chat/commands/join.rs"), Some(("chat", 3)));
     assert_eq!(layer("src/wire/mod.rs"), Some(("wire", 1)));
     assert_eq!(layer("src/relay.rs"), Some(("relay", 1)));

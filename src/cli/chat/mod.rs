@@ -24,11 +24,11 @@ use super::address::Address;
 use super::exit_code::{ExitCode, Failure};
 use super::options::ChatOptions;
 use super::say;
-use crate::client::{Event, Sender, XmlSocket};
 use pace::Pace;
 use screen::{Input, Screen};
 use session::{Session, Step};
 use speech::Speech;
+use xmlsocket::client::{Event, Sender, XmlSocket};
 
 /// How long the server may take for an answer.
 const ANSWER_MAX: Duration = Duration::from_secs(30);

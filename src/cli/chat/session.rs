@@ -4,7 +4,7 @@
 
 use super::speech::{Speech, content};
 use crate::cli::config::nearest;
-use crate::wire::{Document, Element, Frame};
+use xmlsocket::wire::{Document, Element, Frame};
 
 /// Nodes of a frame that is parsed: a server's list of rooms may be long.
 const NODES_MAX: u32 = 1 << 20;

@@ -5,7 +5,7 @@
 use std::io::IsTerminal;
 
 use crate::cli::printable::printable;
-use crate::wire::Document;
+use xmlsocket::wire::Document;
 
 /// The colours of names: those of the terminal's own palette that can be read on light and on dark.
 const COLOURS: [u8; 10] = [31, 32, 33, 34, 35, 36, 91, 92, 94, 95];
@@ -83,7 +83,7 @@ pub(super) fn content(document: &Document) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::Frame;
+    use xmlsocket::wire::Frame;
 
     #[test]
     fn a_name_keeps_its_colour_and_cannot_bring_its_own() {

@@ -6,9 +6,9 @@ use std::net::IpAddr;
 
 use super::value::{Assignment, Source, Value};
 use super::{ConfigError, read_set};
-use crate::policy::DomainPattern;
-use crate::server::Network;
-use crate::wire::Limits;
+use xmlsocket::policy::DomainPattern;
+use xmlsocket::server::Network;
+use xmlsocket::wire::Limits;
 
 /// The most seconds that a limit may have: thirty years, so that no sum of times overflows.
 const SECONDS_MAX: i64 = 1_000_000_000;

@@ -6,9 +6,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::policy::DomainPattern;
-use crate::server::{Frames, Framing, Network};
-use crate::wire::Limits;
+use xmlsocket::policy::DomainPattern;
+use xmlsocket::server::{Frames, Framing, Network};
+use xmlsocket::wire::Limits;
 
 // What a setting is given as, and where.
 mod value;

@@ -7,8 +7,8 @@ use super::super::json::Json;
 use super::super::options::CheckOptions;
 use super::super::print;
 use super::super::printable::printable;
-use crate::client::{Asked, Check, Permission};
-use crate::policy::{Answer, Finding, Grounds, Location, Place, Player, Verdict};
+use xmlsocket::client::{Asked, Check, Permission};
+use xmlsocket::policy::{Answer, Finding, Grounds, Location, Place, Player, Verdict};
 
 /// Asks whom the player would ask, and prints each step and the verdict.
 pub(in super::super) fn check(options: &CheckOptions) -> Result<ExitCode, Failure> {
