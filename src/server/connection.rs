@@ -164,10 +164,10 @@ impl Connection {
         if is_first {
             self.settle_envelope(reading.reader.reader().get_ref());
         }
-        if self.settings.policy.is_some() && is_request(&frame) {
-            return Err(self.answer_policy_request());
-        }
         if is_first {
+            if self.asks_for_policy(&frame) {
+                return Err(self.serve_policy());
+            }
             self.meet()?;
         }
         self.deliver(frame, &mut reading.flooding)?;
@@ -214,6 +214,10 @@ impl Connection {
             Framing::Nul | Framing::Stream => frame,
         };
         if !self.admit(&frame, flooding)? {
+            return Ok(());
+        }
+        if self.asks_for_policy(&frame) {
+            self.reply_with_policy();
             return Ok(());
         }
         let cost = Budget::cost(frame.len());
@@ -270,20 +274,35 @@ impl Connection {
         self.tell(Event::Reply { id: self.id, frame: answer, then_close: None });
     }
 
-    /// Serves the policy file and ends the connection.
-    #[inline(never)]
-    fn answer_policy_request(&self) -> Box<CloseReason> {
-        let Some(file) = self.settings.policy_at(self.peer.local_address) else {
-            return Box::new(CloseReason::ByPeer);
-        };
+    /// Whether a frame is a policy request, and such requests are answered here.
+    fn asks_for_policy(&self, frame: &Frame) -> bool {
+        self.settings.policy.is_some() && is_request(frame)
+    }
+
+    /// The policy file as this client is to get it.
+    fn policy(&self) -> Option<Frame> {
         debug!("{} from {} asked for the policy file", self.id, self.peer.address);
-        let frame = file.to_element().to_frame();
+        self.settings.policy_at(self.peer.local_address).map(|file| file.to_element().to_frame())
+    }
+
+    /// Answers a connection that began with a policy request, and ends it: a player asks on a connection of its own.
+    #[inline(never)]
+    fn serve_policy(&self) -> Box<CloseReason> {
+        let Some(frame) = self.policy() else { return Box::new(CloseReason::ByPeer) };
         if self.outbox.is_some() {
             self.tell(Event::Reply { id: self.id, frame, then_close: Some(CloseReason::PolicyServed) });
         } else {
             self.say(&frame, Framing::Nul);
         }
         Box::new(CloseReason::PolicyServed)
+    }
+
+    /// Answers a policy request in the middle of a conversation, which goes on.
+    #[inline(never)]
+    fn reply_with_policy(&self) {
+        if let Some(frame) = self.policy() {
+            self.tell(Event::Reply { id: self.id, frame, then_close: None });
+        }
     }
 
     /// Ends the connection: by the outbox when the application knows it, else here.

@@ -196,7 +196,8 @@ pub enum CloseReason {
     NoThreadLeft,
     /// Its address, named by a proxy, has as many connections as it may.
     AddressFull,
-    /// It asked for the policy file and got it.
+    /// It began with a policy request, and got the policy file. The application knew of it only if it had been silent
+    /// before for `announce_seconds`.
     PolicyServed,
     /// It sent an HTTP request and got its answer.
     HttpAnswered,

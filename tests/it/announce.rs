@@ -1,13 +1,23 @@
 //! When the application hears of a connection, and that asking for the policy file is no reason to.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use xmlsocket::server::{CloseReason, Framing};
+use xmlsocket::server::{Answer, CloseReason, Door, Framing, Visitor};
 use xmlsocket::wire::Element;
 
 use crate::harness::{Client, Probe, Running, Setup, Told, test_policy};
 
 const REQUEST: &str = "<policy-file-request/>";
+
+/// Answers every HTTP request by closing.
+struct Shut;
+
+impl Door for Shut {
+    fn answer(&self, _: &mut Visitor<'_>) -> Answer {
+        Answer::Done
+    }
+}
 
 /// Connects once more and says something: what the service was told before that is everything it will be told.
 fn told_before_the_next(running: &mut Running) -> Vec<Told> {
@@ -39,24 +49,36 @@ fn an_empty_first_frame_makes_a_connection_known() {
 }
 
 #[test]
-fn silence_makes_a_connection_known_after_announce_seconds() {
-    let mut probe = Probe::default();
-    probe.on_open = Box::new(|cx, id| cx.send(id, &Element::new("welcome")));
-    let running = Setup::new().policy().limits(|limits| limits.announce_seconds = 1).serve(probe);
-    let begun = Instant::now();
-    let mut ann = running.connect();
-    assert_eq!(ann.frame(), "<welcome/>");
-    let waited = begun.elapsed();
-    assert!(waited >= Duration::from_millis(950), "{waited:?}");
-    ann.send("<hello/>");
-    assert_eq!(ann.frame(), "<hello/>");
+fn silence_makes_a_connection_known_after_announce_seconds_where_it_may_be_about_to_ask() {
+    let policy = Setup::new().policy();
+    let http = Setup::new().settings(|settings| settings.http = Some(Arc::new(Shut)));
+    let waiting: Vec<_> = [policy, http]
+        .map(|setup| {
+            let mut probe = Probe::default();
+            probe.on_open = Box::new(|cx, id| cx.send(id, &Element::new("welcome")));
+            let running = setup.limits(|limits| limits.announce_seconds = 1).serve(probe);
+            let begun = Instant::now();
+            let ann = running.connect();
+            (running, begun, ann)
+        })
+        .into();
+    for (_running, begun, mut ann) in waiting {
+        assert_eq!(ann.frame(), "<welcome/>");
+        let waited = begun.elapsed();
+        assert!(waited >= Duration::from_millis(950), "{waited:?}");
+        ann.send("<hello/>");
+        assert_eq!(ann.frame(), "<hello/>");
+    }
 }
 
 #[test]
-fn without_a_policy_or_with_no_announce_seconds_a_connection_is_known_at_once() {
+fn without_policy_and_pages_or_with_no_announce_seconds_a_connection_is_known_at_once() {
     for setup in [
         Setup::new().limits(|limits| limits.announce_seconds = 60),
-        Setup::new().policy().limits(|limits| limits.announce_seconds = 0),
+        Setup::new()
+            .policy()
+            .settings(|settings| settings.http = Some(Arc::new(Shut)))
+            .limits(|limits| limits.announce_seconds = 0),
     ] {
         let mut probe = Probe::default();
         probe.on_open = Box::new(|cx, id| cx.send(id, &Element::new("welcome")));
@@ -131,26 +153,54 @@ fn without_a_policy_a_request_for_it_is_a_frame() {
 }
 
 #[test]
-fn a_late_policy_request_is_answered_and_ends_the_connection() {
+fn a_policy_request_after_a_long_silence_is_answered_and_ends_the_connection() {
     let mut running = Setup::new().policy().limits(|limits| limits.announce_seconds = 1).serve(Probe::default());
-    // Late because the connection was silent for too long.
     let mut silent = running.connect();
     let id = running.told.open();
     silent.send(REQUEST);
     assert_eq!(silent.frame(), test_policy().to_string());
     silent.end();
     assert_eq!(running.told.close(id), CloseReason::PolicyServed);
-    // Late because something else came first, which is answered first.
+    assert_eq!(running.told.all(), []);
+}
+
+#[test]
+fn a_policy_request_in_the_middle_is_answered_in_its_turn_and_the_conversation_goes_on() {
+    for setup in [Setup::new(), Setup::new().any(), Setup::new().settings(|s| s.framing = Framing::Line)] {
+        let mut running = setup.policy().serve(Probe::default());
+        let mut busy = running.connect();
+        for said in ["<hello/>", "<more/>"] {
+            busy.send(said);
+            busy.send(REQUEST);
+            busy.send("<cross-domain-request />");
+        }
+        busy.half_close();
+        let policy = test_policy().to_string();
+        for expected in ["<hello/>", &policy, &policy, "<more/>", &policy, &policy] {
+            assert_eq!(busy.frame(), expected);
+        }
+        busy.end();
+        let id = running.told.open();
+        assert_eq!(running.told.close(id), CloseReason::ByPeer);
+        let told = ["<hello/>", "<more/>"].map(|said| Told::Message(id, said.to_owned()));
+        assert_eq!(running.told.all(), told, "of the requests the application hears nothing");
+    }
+}
+
+#[test]
+fn policy_requests_count_as_frames_that_come_too_fast() {
+    let setup = Setup::new().policy().limits(|limits| {
+        limits.frames_per_second_max = 1;
+        limits.frames_burst_max = 3;
+    });
+    let running = setup.serve(Probe::default());
     let mut busy = running.connect();
-    busy.send("<hello/>");
-    busy.send(REQUEST);
-    busy.send("<more/>");
-    let id = running.told.open();
-    assert_eq!(busy.frame(), "<hello/>");
-    assert_eq!(busy.frame(), test_policy().to_string());
-    busy.end();
-    assert_eq!(running.told.close(id), CloseReason::PolicyServed);
-    assert_eq!(running.told.all(), [Told::Message(id, "<hello/>".to_owned())]);
+    busy.write(format!("<hello/>\0{}", format!("{REQUEST}\0").repeat(3)).as_bytes());
+    let policy = test_policy().to_string();
+    for expected in ["<hello/>", &policy, &policy] {
+        assert_eq!(busy.frame(), expected);
+    }
+    assert!(busy.frame().starts_with("<error code=\"too-fast\""));
 }
 
 #[test]

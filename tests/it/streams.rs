@@ -6,7 +6,7 @@ use xmlsocket::client::{Event, XmlStreams};
 use xmlsocket::server::{CloseReason, Framing};
 use xmlsocket::wire::StreamEvent;
 
-use crate::harness::{Client, DEADLINE, Note, Probe, Running, Setup};
+use crate::harness::{Client, DEADLINE, Note, Probe, Running, Setup, test_policy};
 
 /// A root as XMPP has it.
 const ROOT: &str = "<stream:stream to='a.test' xmlns='jabber:client' xmlns:stream='urn:s'>";
@@ -200,6 +200,11 @@ fn a_policy_request_is_answered_as_everywhere() {
     hear(&mut client, "<a/>");
     let notes = running.notes.all();
     assert_eq!(notes.iter().filter(|note| matches!(note, Note::Opened(_))).count(), 1, "who asks is no client");
+    // In a stream that has begun it is answered as an element, and the stream goes on.
+    let mut client = begun(&running, "<r>");
+    client.write(b"<policy-file-request/><a/>");
+    hear(&mut client, &test_policy().to_string());
+    hear(&mut client, "<a/>");
 }
 
 #[test]

@@ -237,11 +237,19 @@ fn the_application_hears_of_a_websocket_after_the_handshake() {
     let mut ws = Ws::open(running.address);
     assert_eq!(ws.frames(), "<hello websocket=\"true\"/>\0");
     let id = running.told.open();
-    // A policy request is answered in the same stream, and ends it.
+    // A policy request is answered in the same stream. As the first frame it ends it, as everywhere.
     ws.send(BINARY, b"<policy-file-request/>\0");
     assert!(ws.frames().starts_with("<cross-domain-policy>"));
     ws.closed(1000);
     assert_eq!(running.told.close(id), CloseReason::PolicyServed);
+    let mut ws = Ws::open(running.address);
+    assert_eq!(ws.frames(), "<hello websocket=\"true\"/>\0");
+    for said in ["<a/>\0", "<b/>\0"] {
+        ws.send(BINARY, said.as_bytes());
+        assert_eq!(ws.frames(), said);
+        ws.send(BINARY, b"<policy-file-request/>\0");
+        assert!(ws.frames().starts_with("<cross-domain-policy>"));
+    }
 }
 
 #[test]

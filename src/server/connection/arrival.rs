@@ -221,7 +221,7 @@ impl Connection {
             self.read_in_time(&mut unread, begun)?;
         };
         if self.settings.policy.is_some() && is_policy_request(&root) {
-            return Err(self.answer_policy_request());
+            return Err(self.serve_policy());
         }
         if let Err(error) = streamed::check(&root, self.nodes_max()) {
             return Err(self.refuse_stream(&refusal::not_a_document(&error), error.to_string()));
@@ -257,7 +257,10 @@ impl Connection {
         let outbox = Arc::clone(self.outbox.as_ref()?);
         let upgraded = Upgraded::new(self.id, decoder, outbox, is_stream, Arc::clone(&self.shared), &self.limits);
         let intake = Intake::upgraded(Arc::clone(&self.link), unread, upgraded, self.frame_timeout());
-        Some(Reading::new(intake, &self.limits, frame_bytes_max))
+        let mut reading = Reading::new(intake, &self.limits, frame_bytes_max);
+        // A stream began with its root: a policy request would have been that.
+        reading.is_first = !is_stream;
+        Some(reading)
     }
 }
 
