@@ -34,6 +34,7 @@ impl ExitCode {
 
     /// Ends the program here and now: for threads that cannot return to `main`.
     pub(super) fn exit(self) -> ! {
+        super::stderr::flush();
         std::process::exit(i32::from(self.number()))
     }
 }

@@ -27,6 +27,12 @@ mod worlds;
 // Each frame, shown.
 mod trace;
 
+// Writing that nobody waits for.
+mod spool;
+
+// Log lines and what else is said to the person.
+mod stderr;
+
 // SIGINT, SIGTERM, SIGHUP.
 mod signals;
 
@@ -70,6 +76,7 @@ use options::{Command, Options, PolicyCommand};
 
 /// Does what `arguments` say, the program's own name first. What went wrong is said on stderr, in one sentence.
 pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let _flushed = stderr::Flushed;
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     match Options::try_parse_from(&arguments) {
         Ok(options) => ended(execute(options.command)),
@@ -91,7 +98,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn execute(command: Command) -> Result<ExitCode, Failure> {
-    install_logger(if matches!(command, Command::Serve(_)) { "info" } else { "warn" });
+    stderr::install_logger(if matches!(command, Command::Serve(_)) { "info" } else { "warn" });
     match command {
         Command::Serve(options) => serve::run(options),
         Command::Chat(options) => chat::run(&options),
@@ -118,7 +125,7 @@ fn ended(result: Result<ExitCode, Failure>) -> ExitCode {
 
 /// Says something to the person, on stderr. When nobody listens there, there is nobody to tell.
 fn say(sentence: &str) {
-    let _ = writeln!(std::io::stderr(), "xmlsocket: {sentence}");
+    stderr::write(&format!("xmlsocket: {sentence}\n"));
 }
 
 /// Prints one line of what was asked for, on stdout, at once. Whether somebody still reads: a reader that has gone
@@ -126,9 +133,4 @@ fn say(sentence: &str) {
 fn print(line: &str) -> bool {
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{line}").and_then(|()| stdout.flush()).is_ok()
-}
-
-/// Logs go to stderr; `RUST_LOG` says which.
-fn install_logger(default: &str) {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(default)).init();
 }

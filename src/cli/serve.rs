@@ -13,9 +13,10 @@ use super::edges::Doors;
 use super::exit_code::{ExitCode, Failure};
 use super::grants::{Grants, SharedGrants, remarks_on_low_ports};
 use super::options::ServeOptions;
+use super::spool::Spool;
 use super::trace::Trace;
 use super::worlds::Worlds;
-use super::{print, signals};
+use super::{signals, stderr};
 use xmlsocket::chat::{self, Chat};
 use xmlsocket::policy::RESTRICTED_PORTS_END;
 use xmlsocket::relay::Relay;
@@ -29,6 +30,9 @@ const OTHER_FILES: u64 = 64;
 
 /// Runs a server until it is told to stop.
 pub(super) fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
+    let no_thread = |error| Failure::run_time(format!("the system gives no thread: {error}"));
+    stderr::spool().map_err(no_thread)?;
+    let stdout = Spool::start("stdout", std::io::stdout()).map_err(no_thread)?;
     let config = load(&options)?;
     let (grants, remarks) = Grants::new(&config)?;
     remarks.iter().for_each(|remark| log::warn!("{remark}"));
@@ -41,15 +45,12 @@ pub(super) fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
     let ports: Vec<u16> = bound.listeners.iter().map(|listener| listener.local_addr().port()).collect();
     let policy_port = bound.policy.as_ref().map(|policy| policy.local_addr().port());
     remarks_on_low_ports(&config, &ports, policy_port).iter().for_each(|remark| log::warn!("{remark}"));
-    let trace = start_trace(&config)?;
-    let server = start(&config, bound, trace.clone())?;
+    let server = start(&config, bound)?;
     watch_signals(options, config, grants, doors, server.handle())?;
     // Nobody needs to read them.
-    lines.iter().all(|line| print(line));
+    lines.iter().for_each(|line| stdout.add(format!("{line}\n").as_bytes()));
     let ended = server.wait();
-    if let Some(trace) = trace {
-        trace.finish();
-    }
+    stdout.flush();
     match ended {
         Ended::Shutdown => Ok(ExitCode::Ok),
         _ => Err(Failure::run_time(
@@ -178,19 +179,11 @@ fn refusal(address: &str, error: &StartError) -> Failure {
     })
 }
 
-fn start_trace(config: &Config) -> Result<Option<Arc<Trace>>, Failure> {
-    if !config.trace {
-        return Ok(None);
-    }
-    let trace = Trace::new(std::io::stderr());
-    trace.map(|trace| Some(Arc::new(trace))).map_err(|error| Failure::run_time(format!("cannot trace: {error}")))
-}
-
 /// Starts the server with the applications that its listeners want.
-fn start(config: &Config, bound: Bound, trace: Option<Arc<Trace>>) -> Result<Server, Failure> {
+fn start(config: &Config, bound: Bound) -> Result<Server, Failure> {
     let mut builder = Server::builder().limits(config.limits.clone());
-    if let Some(trace) = trace {
-        builder = builder.observer(trace);
+    if config.trace {
+        builder = builder.observer(Arc::new(Trace));
     }
     builder = bound.listeners.into_iter().chain(bound.policy).fold(builder, Builder::listen);
     let relays: Vec<(usize, Relay)> = config

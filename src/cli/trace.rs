@@ -4,22 +4,14 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
 
-use crossbeam_channel::{Sender, TrySendError, bounded};
 use memchr::memmem;
 
 use super::printable::printable;
+use super::stderr;
 use xmlsocket::server::{CloseReason, ConnectionId, Observer, Peer};
-
-/// Entries that may wait to be printed. When the screen cannot keep up, entries are left out and counted: the server
-/// never waits for it.
-const WAITING_MAX: usize = 4_096;
 
 /// What stands in the place of a password.
 const MASK: &[u8] = b"***";
@@ -27,72 +19,28 @@ const MASK: &[u8] = b"***";
 /// Bytes of a line of hex.
 const ROW: usize = 16;
 
-/// Shows what the server does, on a thread of its own.
-pub(super) struct Trace {
-    entries: Sender<Entry>,
-    /// Entries that were left out since the last one that was not.
-    left_out: AtomicU64,
-    printer: Mutex<Option<JoinHandle<()>>>,
-}
-
-enum Entry {
-    /// Something to print.
-    Text(String),
-    /// The last entry.
-    End,
-}
-
-impl Trace {
-    /// Begins to print to `out`.
-    pub(super) fn new(mut out: impl Write + Send + 'static) -> io::Result<Trace> {
-        let (entries, waiting) = bounded(WAITING_MAX);
-        let printer = thread::Builder::new().name("trace".to_owned()).spawn(move || {
-            while let Ok(Entry::Text(text)) = waiting.recv() {
-                // Nobody to tell when nobody reads.
-                let _ = out.write_all(text.as_bytes());
-            }
-        })?;
-        Ok(Trace { entries, left_out: AtomicU64::new(0), printer: Mutex::new(Some(printer)) })
-    }
-
-    /// Waits until all that happened so far has been printed, and ends.
-    pub(super) fn finish(&self) {
-        let _ = self.entries.send(Entry::End);
-        if let Some(printer) = self.printer.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            let _ = printer.join();
-        }
-    }
-
-    fn show(&self, mut text: String) {
-        let left_out = self.left_out.swap(0, Ordering::Relaxed);
-        if left_out > 0 {
-            text.insert_str(0, &format!("({left_out} entries left out: they came faster than they could be shown)\n"));
-        }
-        if let Err(TrySendError::Full(_)) = self.entries.try_send(Entry::Text(text)) {
-            self.left_out.fetch_add(left_out + 1, Ordering::Relaxed);
-        }
-    }
-}
+/// Shows what the server does, on stderr. Nothing waits for the screen: see [`stderr`].
+pub(super) struct Trace;
 
 impl Observer for Trace {
     fn accepted(&self, id: ConnectionId, address: SocketAddr) {
-        self.show(format!("{id} accepted from {address}\n"));
+        stderr::write(&format!("{id} accepted from {address}\n"));
     }
 
     fn refused(&self, address: SocketAddr, code: &str) {
-        self.show(format!("refused {address}: {code}\n"));
+        stderr::write(&format!("refused {address}: {code}\n"));
     }
 
     fn opened(&self, id: ConnectionId, peer: &Peer) {
-        self.show(format!("{id} opened at {}\n", peer.local_address));
+        stderr::write(&format!("{id} opened at {}\n", peer.local_address));
     }
 
     fn frame_in(&self, id: ConnectionId, frame: &[u8]) {
-        self.show(entry(id, "in ", frame));
+        stderr::write(&entry(id, "in ", frame));
     }
 
     fn frame_out(&self, id: ConnectionId, frame: &[u8]) {
-        self.show(entry(id, "out", frame));
+        stderr::write(&entry(id, "out", frame));
     }
 
     fn wants_frames_out(&self) -> bool {
@@ -100,11 +48,11 @@ impl Observer for Trace {
     }
 
     fn fell_behind(&self, id: ConnectionId) {
-        self.show(format!("{id} fell behind\n"));
+        stderr::write(&format!("{id} fell behind\n"));
     }
 
     fn closed(&self, id: ConnectionId, reason: &CloseReason) {
-        self.show(format!("{id} closed: {}\n", printable(&reason.to_string())));
+        stderr::write(&format!("{id} closed: {}\n", printable(&reason.to_string())));
     }
 }
 
@@ -236,38 +184,5 @@ mod tests {
              0010  27 2f 3e 1b 5b 32 4a ff\n"
         );
         assert_eq!(entry(id, "out", b""), "#1 out \n");
-    }
-
-    #[test]
-    fn what_cannot_be_shown_in_time_is_counted_and_the_server_does_not_wait() {
-        /// A screen that tells of each entry, then stands still until the test lets it go on.
-        struct Stalled(crossbeam_channel::Sender<Vec<u8>>, crossbeam_channel::Receiver<()>);
-        impl Write for Stalled {
-            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                let _ = self.0.send(bytes.to_vec());
-                let _ = self.1.recv();
-                Ok(bytes.len())
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-        let (go_on, gate) = bounded::<()>(0);
-        let (entries, written) = crossbeam_channel::unbounded();
-        let next = || written.recv_timeout(std::time::Duration::from_secs(10)).unwrap();
-        let trace = Trace::new(Stalled(entries, gate)).unwrap();
-        trace.show("first\n".to_owned());
-        assert_eq!(next(), b"first\n");
-        for n in 0..WAITING_MAX + 2 {
-            trace.show(format!("{n}\n"));
-        }
-        drop(go_on);
-        for n in 0..WAITING_MAX {
-            assert_eq!(next(), format!("{n}\n").into_bytes());
-        }
-        trace.show("last\n".to_owned());
-        trace.finish();
-        let last = String::from_utf8(next()).unwrap();
-        assert_eq!(last, "(2 entries left out: they came faster than they could be shown)\nlast\n");
     }
 }

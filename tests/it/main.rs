@@ -65,6 +65,8 @@ mod cli_policy;
 #[cfg(feature = "cli")]
 mod cli_serve;
 #[cfg(feature = "cli")]
+mod cli_stalled;
+#[cfg(feature = "cli")]
 mod cli_terminal;
 #[cfg(feature = "cli")]
 mod cli_usage;

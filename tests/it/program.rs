@@ -32,7 +32,7 @@ impl Program {
         // The command holds its own end of whatever it was given.
         drop(command);
         let stdout = child.stdout.take().map_or_else(|| Lines::of(std::io::empty()), Lines::of);
-        let stderr = Lines::of(child.stderr.take().unwrap());
+        let stderr = child.stderr.take().map_or_else(|| Lines::of(std::io::empty()), Lines::of);
         Program { child, stdout, stderr }
     }
 
