@@ -5,6 +5,9 @@
 // A bound port; accepts, and gives each connection a thread.
 mod listener;
 
+// The address under which somebody is counted.
+mod address;
+
 // Who may come in: counts, ids, threads.
 mod seats;
 
@@ -71,6 +74,7 @@ mod shutdown;
 // An application without a network.
 mod stage;
 
+pub use address::AddressKey;
 pub use engine::Context;
 pub use http::{Answer, DecodeEnd, Decoded, Decoder, Door, Visitor};
 pub use listener::{Flood, Frames, Framing, Listener, ListenerSettings, PolicySource};

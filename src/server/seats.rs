@@ -4,10 +4,11 @@
 //! Knows: counts. Must not know: what is done with a connection that gets no seat.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
+use super::address::AddressKey;
 use super::link::Link;
 use super::observer::Observer;
 use super::service::{CloseReason, ConnectionId};
@@ -29,7 +30,7 @@ struct State {
     /// The seats that were given back.
     free: Vec<u32>,
     connections: u64,
-    by_address: HashMap<IpAddr, u64>,
+    by_address: HashMap<AddressKey, u64>,
     /// The links of connections that are being told why they got no seat, for a stop.
     refused: Vec<Weak<Link>>,
     /// Set when the server stops: nobody is let in any more.
@@ -73,7 +74,7 @@ pub(super) struct Seat {
     seats: Arc<Seats>,
     id: ConnectionId,
     /// Where it is counted; `None` for loopback, and until a proxy has said where it comes from.
-    address: Mutex<Option<IpAddr>>,
+    address: Mutex<Option<AddressKey>>,
 }
 
 impl Seats {
@@ -96,7 +97,7 @@ impl Seats {
         if full(state.connections, limits.connections_max) || state.connections >= ConnectionId::SLOTS_MAX as u64 {
             return Err(NoSeat::ServerFull);
         }
-        let counted = address.and_then(counted_address);
+        let counted = address.and_then(counted);
         state.enter(counted, limits)?;
         state.connections += 1;
         state.serial += 1;
@@ -145,7 +146,7 @@ impl Seats {
 impl Seat {
     /// Counts the connection as one from `address`, and no more where it was counted before.
     pub(super) fn count(&self, address: IpAddr, limits: &Limits) -> Result<(), NoSeat> {
-        let counted = counted_address(address);
+        let counted = counted(address);
         let mut state = self.seats.lock();
         let mut before = self.address();
         if counted != *before {
@@ -155,7 +156,7 @@ impl Seat {
         Ok(())
     }
 
-    fn address(&self) -> MutexGuard<'_, Option<IpAddr>> {
+    fn address(&self) -> MutexGuard<'_, Option<AddressKey>> {
         self.address.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -175,7 +176,7 @@ impl Drop for Seat {
 
 impl State {
     /// Counts a connection from `address`, if there is room for one more.
-    fn enter(&mut self, address: Option<IpAddr>, limits: &Limits) -> Result<(), NoSeat> {
+    fn enter(&mut self, address: Option<AddressKey>, limits: &Limits) -> Result<(), NoSeat> {
         let Some(address) = address else { return Ok(()) };
         let count = self.by_address.get(&address).copied().unwrap_or(0);
         if full(count, limits.connections_per_address_max) {
@@ -186,7 +187,7 @@ impl State {
     }
 
     /// Counts a connection from `address` no more.
-    fn leave(&mut self, address: Option<IpAddr>) {
+    fn leave(&mut self, address: Option<AddressKey>) {
         let Some(address) = address else { return };
         if let Some(count) = self.by_address.get_mut(&address) {
             *count -= 1;
@@ -201,13 +202,9 @@ fn full(count: u64, max: u64) -> bool {
     Limits::bound(max).is_some_and(|max| count >= max)
 }
 
-/// The address under which a connection is counted: IPv6 by its /64, which one customer has; loopback is exempt.
-fn counted_address(address: IpAddr) -> Option<IpAddr> {
-    match address.to_canonical() {
-        address if address.is_loopback() => None,
-        IpAddr::V4(address) => Some(IpAddr::V4(address)),
-        IpAddr::V6(address) => Some(IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))),
-    }
+/// The address under which a connection is counted: loopback is exempt.
+fn counted(address: IpAddr) -> Option<AddressKey> {
+    Some(AddressKey::of(address)).filter(|address| !address.is_loopback())
 }
 
 /// Threads that are alive in this process on account of connections, over all servers.
