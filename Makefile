@@ -3,7 +3,7 @@
 CARGO ?= cargo
 
 .PHONY: help run build test test-fast test-tools test-browser xmpp memory check fmt lint features doc smoke fuzz-smoke \
-	bench bench-smoke bench-peers mutants clean
+	torture torture-smoke bench bench-smoke bench-peers mutants clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -14,7 +14,7 @@ run: ## serve a chat on 127.0.0.1:1024 (ARGS="--listen 127.0.0.1:2048" passes op
 build: ## build the program: target/release/xmlsocket
 	$(CARGO) build --release --locked
 
-test: test-tools test-fast bench-smoke xmpp memory test-browser ## all tests
+test: test-tools test-fast bench-smoke torture-smoke xmpp memory test-browser ## all tests
 
 test-fast: ## cargo's tests
 	$(CARGO) test --locked
@@ -39,7 +39,7 @@ fmt: ## is the code formatted?
 
 lint: ## clippy, warnings are errors
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	$(CARGO) clippy --locked --test xmpp -- -D warnings
+	$(CARGO) clippy --locked --test xmpp --test torture -- -D warnings
 
 features: ## the embeddable core, the chat application, each edge, and the program without edges
 	$(CARGO) clippy --locked --no-default-features --all-targets -- -D warnings
@@ -58,6 +58,12 @@ smoke: ## the release program starts with the default configuration and stops in
 
 fuzz-smoke: ## each fuzz target for 30 seconds (needs cargo-fuzz)
 	tests/fuzz/smoke.sh
+
+torture: ## a hundred people chat while others attack, some 5 minutes; ARGS="--attacks drip,flood --seconds 5" for less
+	$(CARGO) test --release --locked --test torture -- --page docs/TORTURE.md $(ARGS)
+
+torture-smoke: ## a second of each attack, in small, on the debug build
+	$(CARGO) test --locked --test torture -- --smoke
 
 bench: ## measure our servers and others that are installed, for some 20 minutes; write docs/BENCHMARKS.md
 	$(CARGO) build --release --locked
