@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::config::{Config, ListenerConfig};
 use super::exit_code::{ExitCode, Failure};
+use super::grants::SharedGrants;
 use super::options::RuffleOptions;
-use xmlsocket::policy::DomainPattern;
 use xmlsocket::server::Door;
 
 #[cfg(any(feature = "web", feature = "websocket"))]
@@ -42,9 +42,9 @@ mod browsers {
     }
 
     impl Doors {
-        /// The doors that the settings ask for, and that pages of these sites may pass.
-        pub(in super::super) fn new(config: &Config, friends: Vec<DomainPattern>) -> Result<Doors, Failure> {
-            let gate = gate(config, friends);
+        /// The doors that the settings ask for, and that pages may pass whose sites `grants` lets in.
+        pub(in super::super) fn new(config: &Config, grants: &SharedGrants) -> Result<Doors, Failure> {
+            let gate = gate(config, grants);
             let site = |app| with_pages(with_websocket(Site::new(gate.clone())), app, config).map(Arc::new);
             Ok(Doors { chat: site(App::Chat)?, relay: site(App::Relay)? })
         }
@@ -63,16 +63,16 @@ mod browsers {
             cfg!(feature = "web") && config.http && config.app == App::Chat
         }
 
-        /// Who gets in is said anew.
-        pub(in super::super) fn replace(&self, config: &Config, friends: Vec<DomainPattern>) {
-            let gate = gate(config, friends);
+        /// By which names this server is called is said anew.
+        pub(in super::super) fn replace(&self, config: &Config, grants: &SharedGrants) {
+            let gate = gate(config, grants);
             self.chat.set_gate(gate.clone());
             self.relay.set_gate(gate);
         }
     }
 
-    fn gate(config: &Config, friends: Vec<DomainPattern>) -> Gate {
-        Gate::new(config.public_name.iter().map(ToString::to_string)).with_friends(friends)
+    fn gate(config: &Config, grants: &SharedGrants) -> Gate {
+        Gate::new(config.public_name.iter().map(ToString::to_string)).with_friends(grants.for_pages())
     }
 
     #[cfg(feature = "websocket")]
@@ -121,7 +121,7 @@ mod nobody {
 
     impl Doors {
         /// No door; an error where the settings ask for one.
-        pub(in super::super) fn new(config: &Config, _: Vec<DomainPattern>) -> Result<Doors, Failure> {
+        pub(in super::super) fn new(config: &Config, _: &SharedGrants) -> Result<Doors, Failure> {
             if config.content.folder.is_some() { Err(without_web("`content`")) } else { Ok(Doors(())) }
         }
 
@@ -136,7 +136,7 @@ mod nobody {
         }
 
         /// Nobody gets in.
-        pub(in super::super) fn replace(&self, _: &Config, _: Vec<DomainPattern>) {}
+        pub(in super::super) fn replace(&self, _: &Config, _: &SharedGrants) {}
     }
 }
 

@@ -11,8 +11,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::config::Config;
 use super::exit_code::Failure;
-use xmlsocket::policy::{DomainPattern, POLICY_BYTES_MAX, PolicyFile, PortList, RESTRICTED_PORTS_END};
-use xmlsocket::server::PolicySource;
+use xmlsocket::policy::{
+    DomainPattern, Origin, POLICY_BYTES_MAX, Place, PolicyFile, PortList, RESTRICTED_PORTS_END, RefusalReason,
+};
+use xmlsocket::server::{Peer, PolicySource};
 
 /// What the server's policy opens, and to whom.
 pub(super) struct Grants {
@@ -54,12 +56,23 @@ impl Grants {
         policy.restricted_to_serving_port(serving_port).0
     }
 
-    /// The sites whose content is let in, wherever it reaches the server.
-    pub(super) fn domains(&self) -> Vec<DomainPattern> {
-        match &self.file {
-            Some(file) => file.grants.iter().map(|grant| grant.domain.clone()).collect(),
-            None => self.names.clone(),
+    /// Lets a page of `origin` speak with a listener that it reached at `reached`, if a SWF from there could: the same
+    /// entry lets in both. Only the address that was reached counts for SWFs alone: on another port of the same machine
+    /// stands somebody else's web server.
+    fn admit_page(&self, origin: &Origin, reached: SocketAddr, answers: Answers) -> Result<(), String> {
+        let port = self.public_port.unwrap_or(reached.port());
+        let Some(file) = &self.file else {
+            let is_friend = answers.itself && self.names.iter().any(|name| name.matches(origin));
+            return if is_friend { Ok(()) } else { Err("--allow-domain lets them".to_owned()) };
+        };
+        let place = Place::Target(port);
+        if !answers.itself && !answers.policy_port {
+            return Err(format!("this listener has `policy = false`, so no policy file opens port {port}"));
         }
+        if answers.policy_port && file.site_control.is_some_and(|value| !value.permits_master()) {
+            return Err(RefusalReason::SiteControlNone { place }.to_string());
+        }
+        file.grant_for(place, origin, port).map(drop).map_err(|reason| reason.to_string())
     }
 
     /// Whether SWFs that were loaded from a name are let in at all.
@@ -68,17 +81,35 @@ impl Grants {
     }
 }
 
+/// Who answers policy requests about a listener.
+#[derive(Clone, Copy)]
+struct Answers {
+    /// The listener.
+    itself: bool,
+    /// A policy port.
+    policy_port: bool,
+}
+
 /// The policy as the threads of a server share it. It can be replaced while the server runs.
 #[derive(Clone)]
 pub(super) struct SharedGrants {
+    /// Who answers about each listener: that stays as it is while the server runs.
+    answers: Arc<[Answers]>,
     grants: Arc<RwLock<Arc<Grants>>>,
     /// Whether it has been said that no name is let in.
     said: Arc<AtomicBool>,
 }
 
 impl SharedGrants {
-    pub(super) fn new(grants: Grants) -> SharedGrants {
-        SharedGrants { grants: Arc::new(RwLock::new(Arc::new(grants))), said: Arc::new(AtomicBool::new(false)) }
+    /// The policy of a server that has the listeners of `config`.
+    pub(super) fn new(grants: Grants, config: &Config) -> SharedGrants {
+        let policy_port = config.policy_listen.is_some();
+        let answers = config.listeners.iter().map(|listener| Answers { itself: listener.policy, policy_port });
+        SharedGrants {
+            answers: answers.collect(),
+            grants: Arc::new(RwLock::new(Arc::new(grants))),
+            said: Arc::new(AtomicBool::new(false)),
+        }
     }
 
     /// Requests from now on are answered with `grants`.
@@ -109,6 +140,16 @@ impl SharedGrants {
             shared.note_request(&grants, reached);
             grants.policy(reached, &ports, reached.port())
         })
+    }
+
+    /// Says which pages may speak with the listeners, beside the server's own.
+    pub(super) fn for_pages(&self) -> impl Fn(&Origin, &Peer) -> Result<(), String> + Send + Sync + 'static {
+        let shared = self.clone();
+        move |origin, peer| {
+            let answers = shared.answers.get(peer.listener).copied();
+            let answers = answers.unwrap_or(Answers { itself: false, policy_port: false });
+            shared.current().admit_page(origin, peer.local_address, answers)
+        }
     }
 
     /// Says once, at the first request, that SWFs from names will be refused.
@@ -173,6 +214,11 @@ mod tests {
         Grants { file: None, names: names.iter().map(|name| name.parse().unwrap()).collect(), public_port }
     }
 
+    /// As a server with the default settings shares it.
+    fn shared(grants: Grants) -> SharedGrants {
+        SharedGrants::new(grants, &Config::new(&crate::cli::config::Settings::defaults()).unwrap())
+    }
+
     #[test]
     fn opens_the_port_to_the_address_that_was_reached_and_to_the_names() {
         let rows = [
@@ -191,7 +237,7 @@ mod tests {
             ("127.0.0.1:10443", &[], Some(443), "127.0.0.1 localhost", "443"),
         ];
         for (reached, names, public_port, domains, port) in rows {
-            let shared = SharedGrants::new(grants(names, public_port));
+            let shared = shared(grants(names, public_port));
             let policy = shared.for_own_port()(reached.parse().unwrap());
             let got: Vec<_> = policy.grants.iter().map(|grant| grant.domain.to_string()).collect();
             assert_eq!(got.join(" "), domains, "{reached}");
@@ -201,7 +247,7 @@ mod tests {
 
     #[test]
     fn the_policy_port_opens_all_ports_that_it_can() {
-        let shared = SharedGrants::new(grants(&[], None));
+        let shared = shared(grants(&[], None));
         let ask = |reached: &str, ports: &[u16]| {
             let policy = shared.for_policy_port(ports.to_vec())(reached.parse().unwrap());
             policy.grants.first().map(|grant| grant.ports.to_string())
@@ -216,12 +262,49 @@ mod tests {
         let text =
             r#"<cross-domain-policy><allow-access-from domain="*" to-ports="80,2000-2010"/></cross-domain-policy>"#;
         let file = PolicyFile::parse(text).unwrap().0;
-        let shared = SharedGrants::new(Grants { file: Some(file), ..grants(&["ignored.example"], None) });
+        let shared = shared(Grants { file: Some(file), ..grants(&["ignored.example"], None) });
         let source = shared.for_own_port();
         let policy = source("127.0.0.1:1024".parse().unwrap());
         assert_eq!(policy.to_string(), text.replace("80,", ""));
         shared.replace(grants(&["new.example"], None));
         assert!(source("127.0.0.1:1024".parse().unwrap()).to_string().contains("new.example"));
+    }
+
+    #[test]
+    fn a_page_may_speak_with_a_listener_if_a_swf_of_its_site_could() {
+        let entries = r#"<allow-access-from domain="*.secure.example" secure="true" to-ports="*"/>
+            <allow-access-from domain="port.example" to-ports="1024,2001"/></cross-domain-policy>"#;
+        let of_file = |start: &str, public_port: Option<u16>| {
+            let file = PolicyFile::parse(&format!("<cross-domain-policy>{start}{entries}")).unwrap().0;
+            Grants { file: Some(file), ..grants(&["name.example"], public_port) }
+        };
+        let none = r#"<site-control permitted-cross-domain-policies="none"/>"#;
+        let [own, port_only, both, nobody] = [(true, false), (false, true), (true, true), (false, false)]
+            .map(|(itself, policy_port)| Answers { itself, policy_port });
+        let rows = [
+            (of_file("", None), "https://a.secure.example", own, Ok(())),
+            (of_file("", None), "http://a.secure.example", own, Err("HTTPS only")),
+            (of_file("", None), "http://port.example", own, Ok(())),
+            (of_file("", Some(2001)), "http://port.example", own, Ok(())),
+            (of_file("", Some(2002)), "http://port.example", own, Err("to ports 1024,2001 only")),
+            (of_file("", None), "http://name.example", own, Err("has no entry for name.example")),
+            (of_file("", None), "http://port.example", nobody, Err("`policy = false`")),
+            (of_file("", None), "http://port.example", port_only, Ok(())),
+            (of_file(none, None), "http://port.example", both, Err("site-control")),
+            (of_file(none, None), "http://port.example", own, Ok(())),
+            (grants(&["name.example"], None), "http://name.example:81", own, Ok(())),
+            (grants(&["name.example"], None), "http://name.example", port_only, Err("--allow-domain")),
+            (grants(&["name.example"], None), "http://127.0.0.1", both, Err("--allow-domain")),
+            (grants(&["*"], None), "file:", own, Ok(())),
+        ];
+        for (n, (grants, origin, answers, expected)) in rows.into_iter().enumerate() {
+            let got = grants.admit_page(&origin.parse().unwrap(), "127.0.0.1:1024".parse().unwrap(), answers);
+            match (&got, expected) {
+                (Ok(()), Ok(())) => {}
+                (Err(reason), Err(part)) => assert!(reason.contains(part), "row {n}: {reason}"),
+                _ => panic!("row {n}: {got:?}, not {expected:?}"),
+            }
+        }
     }
 
     #[test]

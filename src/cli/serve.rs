@@ -36,8 +36,8 @@ pub(super) fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
     let config = load(&options)?;
     let (grants, remarks) = Grants::new(&config)?;
     remarks.iter().for_each(|remark| log::warn!("{remark}"));
-    let doors = Doors::new(&config, grants.domains())?;
-    let grants = SharedGrants::new(grants);
+    let grants = SharedGrants::new(grants, &config);
+    let doors = Doors::new(&config, &grants)?;
     raise_open_files(&config.limits);
     let bound = bind(&config, &grants, &doors)?;
     let lines = bound.announcements(&config);
@@ -115,7 +115,8 @@ fn bind(config: &Config, grants: &SharedGrants, doors: &Doors) -> Result<Bound, 
     }
     let policy = match &config.policy_listen {
         Some(address) => {
-            let ports = listeners.iter().map(|listener| listener.local_addr().port()).collect();
+            let with_policy = listeners.iter().zip(&config.listeners).filter(|(_, config)| config.policy);
+            let ports = with_policy.map(|(listener, _)| listener.local_addr().port()).collect();
             Some(bind_policy(address, take(config.listeners.len())?, grants, ports)?)
         }
         None => None,
@@ -249,8 +250,8 @@ fn reload(
     // application are read by different threads.
     handle.post(config.limits.clone()).map_err(|error| Failure::run_time(error.to_string()))?;
     handle.set_limits(config.limits.clone());
-    doors.replace(&config, new_grants.domains());
     grants.replace(new_grants);
+    doors.replace(&config, grants);
     let fixed = |config: &Config| {
         let Config { listeners, policy_listen, name, content, trace, .. } = config.clone();
         (listeners, policy_listen, name, content, trace)

@@ -52,9 +52,9 @@ impl Route for WebSocket {
 
 /// Answers the handshake.
 fn open(request: &Request<'_>) -> Reply {
-    if !request.is_from_friend() {
-        let origin: String = request.value("origin").unwrap_or_default().chars().take(100).collect();
-        let note = format!("pages of {origin:?} may not connect; --allow-domain lets them");
+    if let Err((origin, reason)) = request.check_origin() {
+        let origin: String = origin.chars().take(100).collect();
+        let note = format!("pages of {origin:?} may not connect: {reason}");
         return Response::text(403, "Pages of your site may not connect here.").noted(note).into();
     }
     if request.value("sec-websocket-version") != Some("13") {

@@ -353,7 +353,7 @@ impl Procedure {
             }
             return self.miss(RefusalReason::SiteControlNone { place });
         }
-        match self.find_grant(place, &file) {
+        match file.grant_for(place, &self.origin, self.port).cloned() {
             Ok(grant) => {
                 self.questions.clear();
                 self.verdict = Verdict::Granted(Grounds::Entry { place, grant });
@@ -395,27 +395,6 @@ impl Procedure {
         });
     }
 
-    /// The first entry of a file that lets the SWF in, or why none does.
-    fn find_grant(&self, place: Place, file: &PolicyFile) -> Result<Grant, RefusalReason> {
-        let mut closest = RefusalReason::DomainNotGranted { place, origin: self.origin.clone(), port: self.port };
-        for grant in file.grants.iter().filter(|grant| grant.domain.matches(&self.origin)) {
-            let (domain, ports, port) = (grant.domain.clone(), grant.ports.clone(), self.port);
-            let miss = if !grant.ports.contains(self.port) {
-                RefusalReason::PortNotGranted { place, domain, ports, port }
-            } else if grant.secure && !self.origin.is_secure() {
-                RefusalReason::SecureOnly { place, domain }
-            } else if !place.can_open(self.port) {
-                RefusalReason::PlaceCannotOpen { place, port }
-            } else {
-                return Ok(grant.clone());
-            };
-            if miss.closeness() > closest.closeness() {
-                closest = miss;
-            }
-        }
-        Err(closest)
-    }
-
     /// Makes this the reason of a refusal, unless one before came closer to a grant. Of equals the later one is told:
     /// the last place asked is the server's own port, where its operator can change things.
     fn miss(&mut self, reason: RefusalReason) {
@@ -428,6 +407,32 @@ impl Procedure {
 
     fn find(&mut self, place: Option<Place>, text: impl Into<String>) {
         self.findings.push(Finding { place, text: text.into() });
+    }
+}
+
+impl PolicyFile {
+    /// The first entry of this file, had from `place`, that lets content from `origin` in to `port`.
+    ///
+    /// # Errors
+    /// When there is none: why, as the entry shows that came closest.
+    pub fn grant_for(&self, place: Place, origin: &Origin, port: u16) -> Result<&Grant, RefusalReason> {
+        let mut closest = RefusalReason::DomainNotGranted { place, origin: origin.clone(), port };
+        for grant in self.grants.iter().filter(|grant| grant.domain.matches(origin)) {
+            let (domain, ports) = (grant.domain.clone(), grant.ports.clone());
+            let miss = if !grant.ports.contains(port) {
+                RefusalReason::PortNotGranted { place, domain, ports, port }
+            } else if grant.secure && !origin.is_secure() {
+                RefusalReason::SecureOnly { place, domain }
+            } else if !place.can_open(port) {
+                RefusalReason::PlaceCannotOpen { place, port }
+            } else {
+                return Ok(grant);
+            };
+            if miss.closeness() > closest.closeness() {
+                closest = miss;
+            }
+        }
+        Err(closest)
     }
 }
 

@@ -105,6 +105,39 @@ fn who_gets_in_follows_from_the_settings_and_can_be_changed() {
     assert_eq!((status(named("chat.example.org")), status(named("new.example.org"))), ("421".into(), "200".into()));
 }
 
+#[test]
+fn a_policy_file_decides_about_pages_as_about_swfs() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("policy.xml");
+    fs::write(&file, "<cross-domain-policy/>").unwrap();
+    let mut serve = Serve::start(&["--policy-file", file.to_str().unwrap()]);
+    let address = serve.address(0);
+    let port = address.port();
+    let text = format!(
+        "<cross-domain-policy><allow-access-from domain=\"secure.example\" secure=\"true\" to-ports=\"*\"/>\
+         <allow-access-from domain=\"port.example\" to-ports=\"{port}\"/>\
+         <allow-access-from domain=\"other.example\" to-ports=\"1-{}\"/></cross-domain-policy>",
+        port - 1
+    );
+    fs::write(&file, text).unwrap();
+    serve.program.signal(Signal::HUP);
+    serve.program.logged("limits and policy were read again");
+    for (origin, status, reason) in [
+        ("https://secure.example", "101", ""),
+        ("http://secure.example", "403", "over HTTPS only"),
+        ("http://port.example", "101", ""),
+        ("http://other.example", "403", "to ports 1-"),
+        ("http://evil.example", "403", "no entry for evil.example"),
+    ] {
+        let head = ask_head(address, &handshake(address, &format!("Origin: {origin}\r\n")));
+        assert_eq!(&head[9..12], status, "{origin}");
+        if !reason.is_empty() {
+            let said = serve.program.logged("403");
+            assert!(said.contains(reason), "{origin}: {said}");
+        }
+    }
+}
+
 /// The head of an answer; what follows it may go on.
 fn ask_head(address: SocketAddr, request: &str) -> String {
     let mut client = Client::connect(address);

@@ -146,6 +146,19 @@ fn the_policy_port_answers_for_all_listeners_and_nothing_else() {
 }
 
 #[test]
+fn a_listener_without_policy_is_not_in_the_file_of_the_policy_port() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("chat.toml");
+    let listeners = "policy_listen = \"127.0.0.1:0\"\n[[listener]]\naddress = \"127.0.0.1:0\"\n\
+        [[listener]]\naddress = \"127.0.0.1:0\"\npolicy = false\n";
+    std::fs::write(&file, listeners).unwrap();
+    let serve = Serve::with(&["serve", "--config", file.to_str().unwrap()], 3);
+    let policy = policy(serve.address(2));
+    assert!(policy.contains(&grant("127.0.0.1", &serve.address(0).port().to_string())), "{policy}");
+    assert!(!policy.contains(&serve.address(1).port().to_string()), "{policy}");
+}
+
+#[test]
 fn a_policy_file_is_answered_without_the_ports_that_it_cannot_open() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("policy.xml");

@@ -6,6 +6,7 @@ use tungstenite::client::IntoClientRequest;
 use tungstenite::protocol::WebSocketConfig;
 use xmlsocket::edge::http::{Gate, Site};
 use xmlsocket::edge::websocket;
+use xmlsocket::policy::DomainPattern;
 use xmlsocket::server::Ended;
 
 use crate::harness::{Probe, Setup, Told};
@@ -13,7 +14,9 @@ use crate::websocket_client::{KEY, handshake};
 
 /// A server with WebSockets, for pages of `chat.example.org` and below `friend.example`.
 pub(crate) fn setup() -> Setup {
-    let gate = Gate::new(["chat.example.org".to_owned()]).with_friends(["*.friend.example".parse().unwrap()]);
+    let friend: DomainPattern = "*.friend.example".parse().unwrap();
+    let gate = Gate::new(["chat.example.org".to_owned()])
+        .with_friends(move |origin, _| friend.matches(origin).then_some(()).ok_or_else(String::new));
     let site = Arc::new(Site::new(gate).route(websocket::WebSocket));
     Setup::new().settings(|settings| settings.http = Some(site))
 }

@@ -4,19 +4,25 @@
 //! own server. It cannot choose what the browser puts into `Host`: a name that is not ours gets nothing. And a page
 //! can open a WebSocket to anybody: the browser says in `Origin` which site it is from.
 //!
-//! Knows: names, origins, patterns of domains. Must not know: requests.
+//! Knows: names and origins. Must not know: requests, and whose pages are friends: it asks.
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 
-use crate::policy::{DomainPattern, Origin};
+use crate::policy::Origin;
+use crate::server::Peer;
+
+/// Says whether pages of a site other than this server's own may speak with who they reached; if not, why not.
+/// Pages that no site has served count as local files.
+type Friends = dyn Fn(&Origin, &Peer) -> Result<(), String> + Send + Sync;
 
 /// Who gets in.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Gate {
     /// The names by which the outside calls this server, beside its addresses and `localhost`.
     public_names: Vec<String>,
-    /// The sites whose pages may speak with this server, beside its own.
-    friends: Vec<DomainPattern>,
+    /// Which pages may speak with this server, beside its own; without it no others.
+    friends: Option<Arc<Friends>>,
 }
 
 impl Gate {
@@ -24,13 +30,17 @@ impl Gate {
     #[must_use]
     pub fn new(public_names: impl IntoIterator<Item = String>) -> Gate {
         let public_names = public_names.into_iter().map(|name| bare(&name).to_owned()).collect();
-        Gate { public_names, friends: Vec::new() }
+        Gate { public_names, friends: None }
     }
 
-    /// Lets pages of these sites speak with this server, too.
+    /// Lets pages speak with this server, too, that `friends` lets in. It is asked on the clients' threads, and gives the
+    /// reason for the log.
     #[must_use]
-    pub fn with_friends(mut self, friends: impl IntoIterator<Item = DomainPattern>) -> Gate {
-        self.friends.extend(friends);
+    pub fn with_friends(
+        mut self,
+        friends: impl Fn(&Origin, &Peer) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Gate {
+        self.friends = Some(Arc::new(friends));
         self
     }
 
@@ -41,15 +51,20 @@ impl Gate {
         is_address(name) || name.eq_ignore_ascii_case("localhost") || self.is_public_name(name)
     }
 
-    /// Whether a page from `origin` may speak with this server, which it calls `host`.
-    pub(super) fn is_friend(&self, origin: &str, host: &str) -> bool {
-        is_same(origin, host)
-            || match origin.parse::<Origin>() {
-                Ok(origin) if origin.host().is_some_and(|host| self.is_public_name(host)) => true,
-                Ok(origin) => self.friends.iter().any(|friend| friend.matches(&origin)),
-                // `null` and the schemes of extensions: nobody's pages.
-                Err(_) => self.friends.iter().any(|friend| friend.matches(&Origin::local_file())),
-            }
+    /// Lets a page from `origin` speak with this server, which it calls `host` and reached as `peer`; or says why not.
+    pub(super) fn admit(&self, origin: &str, host: &str, peer: &Peer) -> Result<(), String> {
+        if is_same(origin, host) {
+            return Ok(());
+        }
+        // `null` and the schemes of extensions: nobody's pages.
+        let origin = origin.parse::<Origin>().unwrap_or_else(|_| Origin::local_file());
+        if origin.host().is_some_and(|host| self.is_public_name(host)) {
+            return Ok(());
+        }
+        match &self.friends {
+            Some(friends) => friends(&origin, peer),
+            None => Err("only this server's own pages may".to_owned()),
+        }
     }
 
     fn is_public_name(&self, name: &str) -> bool {
@@ -100,11 +115,21 @@ fn bare(name: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+    use crate::policy::DomainPattern;
 
     fn gate() -> Gate {
-        let friends = ["*.friend.example", "10.0.0.9"].map(|friend| friend.parse().unwrap());
-        Gate::new(["Chat.Example.org".to_owned()]).with_friends(friends)
+        let friends = ["*.friend.example", "10.0.0.9"].map(|friend| friend.parse::<DomainPattern>().unwrap());
+        let is_friend = move |origin: &Origin| friends.iter().any(|friend| friend.matches(origin));
+        Gate::new(["Chat.Example.org".to_owned()])
+            .with_friends(move |origin, _| is_friend(origin).then_some(()).ok_or_else(|| "no friend".to_owned()))
+    }
+
+    fn is_friend(gate: &Gate, origin: &str, host: &str) -> bool {
+        let address = "127.0.0.1:1024".parse().unwrap();
+        gate.admit(origin, host, &Peer::new(address, address, 0, Instant::now())).is_ok()
     }
 
     #[test]
@@ -162,11 +187,12 @@ mod tests {
             ("file://", "127.0.0.1:1024", false),
             ("chrome-extension://abcdef", "127.0.0.1:1024", false),
         ] {
-            assert_eq!(gate().is_friend(origin, host), friend, "{origin} to {host}");
+            assert_eq!(is_friend(&gate(), origin, host), friend, "{origin} to {host}");
         }
-        let open = Gate::default().with_friends([DomainPattern::any()]);
+        let open = Gate::default().with_friends(|_, _| Ok(()));
         for origin in ["null", "https://evil.example", "chrome-extension://abcdef", "file://"] {
-            assert!(open.is_friend(origin, "127.0.0.1:1024"), "{origin}");
+            assert!(is_friend(&open, origin, "127.0.0.1:1024"), "{origin}");
+            assert!(!is_friend(&Gate::default(), origin, "127.0.0.1:1024"), "{origin}");
         }
     }
 }

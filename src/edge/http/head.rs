@@ -250,9 +250,14 @@ impl<'head> Request<'head> {
     }
 
     /// Whether the page that sent the request may speak with this server. Other programs than browsers name no page.
-    #[must_use]
-    pub fn is_from_friend(&self) -> bool {
-        self.parsed.values("origin").all(|origin| self.gate.is_friend(origin, self.parsed.host))
+    ///
+    /// # Errors
+    /// When it may not: the page's site, and why.
+    pub fn check_origin(&self) -> Result<(), (&'head str, String)> {
+        let peer = self.visitor.peer();
+        self.parsed
+            .values("origin")
+            .try_for_each(|origin| self.gate.admit(origin, self.parsed.host, peer).map_err(|reason| (origin, reason)))
     }
 
     /// Who sent it, and what the listener has for it.
