@@ -21,7 +21,7 @@ use xmlsocket::chat::{self, Chat};
 use xmlsocket::policy::RESTRICTED_PORTS_END;
 use xmlsocket::relay::Relay;
 use xmlsocket::server::{
-    Builder, Ended, Flood, Handle, Listener, ListenerSettings, Server, StartError, thread_ceiling,
+    Builder, Ended, Flood, Handle, Listener, ListenerSettings, Server, StartError, connection_ceiling,
 };
 use xmlsocket::wire::Limits;
 
@@ -274,13 +274,13 @@ fn raise_open_files(limits: &Limits) {
         }
     }
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let by_threads = u64::try_from(thread_ceiling()).unwrap_or(u64::MAX);
+    let by_threads = u64::try_from(connection_ceiling()).unwrap_or(u64::MAX);
     let possible = files.saturating_sub(OTHER_FILES).min(by_threads);
     let wanted = Limits::bound(limits.connections_max);
     log::info!("{files} open files and {by_threads} threads allow {possible} connections");
     if let Some(wanted) = wanted.filter(|wanted| *wanted > possible) {
         log::warn!(
-            "limits.connections_max is {wanted}, but the system allows {possible} (`ulimit -Hn`, vm.max_map_count)"
+            "limits.connections_max is {wanted}, but the system allows {possible} (`ulimit -Hn`, `ulimit -u`, vm.max_map_count, pids.max)"
         );
     }
 }

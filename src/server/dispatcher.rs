@@ -20,9 +20,9 @@ use super::engine::{Context, Engine, Outlet};
 use super::event::{EVENTS_MAX, Event, Opened};
 use super::outbox::{Outbox, Pushed};
 use super::parting::LINGER;
-use super::seats::ThreadPermit;
 use super::service::{CloseReason, ConnectionId, Now, Service};
 use super::shutdown::{Ended, Shared};
+use super::threads::ThreadPermit;
 use crate::wire::Limits;
 
 /// The time between two ticks.
@@ -270,7 +270,7 @@ impl<S: Service> Dispatcher<S> {
     fn start_writer<'scope>(&mut self, scope: &'scope Scope<'scope, '_>, id: ConnectionId, outbox: Arc<Outbox>) {
         debug!("{id} fell behind");
         self.shared.observer.fell_behind(id);
-        let spawned = ThreadPermit::take().is_some_and(|permit| {
+        let spawned = ThreadPermit::for_writer().is_some_and(|permit| {
             let name = format!("catch-up {id}");
             let (outbox, observer) = (Arc::clone(&outbox), Arc::clone(&self.shared.observer));
             let thread = thread::Builder::new().name(name).stack_size(STACK_BYTES);

@@ -17,8 +17,9 @@ use super::http::Door;
 use super::link::Link;
 use super::parting;
 use super::proxy::Network;
-use super::seats::{NoSeat, ThreadPermit};
+use super::seats::NoSeat;
 use super::shutdown::Shared;
+use super::threads::ThreadPermit;
 use super::{STACK_BYTES, StartError};
 use crate::policy::PolicyFile;
 
@@ -229,7 +230,7 @@ impl Listener {
         let limits = shared.limits();
         // A proxy's connections are counted where they come from, once it has said so.
         let counted = (!self.settings.is_proxy(address.ip())).then_some(address.ip());
-        let permit = ThreadPermit::take().ok_or(NoSeat::ServerFull);
+        let permit = ThreadPermit::for_connection().ok_or(NoSeat::ServerFull);
         let seated = permit.and_then(|permit| Ok((shared.seats.take(counted, &link, &limits)?, permit)));
         let (id, permit) = match seated {
             Ok(seated) => seated,

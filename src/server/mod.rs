@@ -8,8 +8,11 @@ mod listener;
 // The address under which somebody is counted.
 mod address;
 
-// Who may come in: counts, ids, threads.
+// Who may come in: counts, ids.
 mod seats;
+
+// How many threads there may be.
+mod threads;
 
 // One client's socket, as its users share it.
 mod link;
@@ -80,10 +83,10 @@ pub use http::{Answer, DecodeEnd, Decoded, Decoder, Door, Visitor};
 pub use listener::{Flood, Frames, Framing, Listener, ListenerSettings, PolicySource};
 pub use observer::Observer;
 pub use proxy::{Network, NetworkError};
-pub use seats::thread_ceiling;
 pub use service::{CloseReason, ConnectionId, Message, Now, Peer, Service, Transport};
 pub use shutdown::{Builder, Ended, Handle, PostError, Server, StartError};
 pub use stage::Stage;
+pub use threads::connection_ceiling;
 
 /// Bytes of the stack of a client's thread and of a catch-up writer: enough for parsing, which does not recurse, and
 /// for a panic with its backtrace.

@@ -1,12 +1,10 @@
-//! Defines who may come in: the count of connections, in all and by address, the connection ids, and the ceiling
-//! on threads.
+//! Defines who may come in: the count of connections, in all and by address, and the connection ids.
 //!
 //! Knows: counts. Must not know: what is done with a connection that gets no seat.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::address::AddressKey;
 use super::link::Link;
@@ -205,41 +203,6 @@ fn full(count: u64, max: u64) -> bool {
 /// The address under which a connection is counted: loopback is exempt.
 fn counted(address: IpAddr) -> Option<AddressKey> {
     Some(AddressKey::of(address)).filter(|address| !address.is_loopback())
-}
-
-/// Threads that are alive in this process on account of connections, over all servers.
-static THREADS: AtomicUsize = AtomicUsize::new(0);
-
-/// The right to have a thread; given back when dropped.
-pub(super) struct ThreadPermit(());
-
-impl ThreadPermit {
-    /// Takes a permit, if one is left.
-    pub(super) fn take() -> Option<ThreadPermit> {
-        let ceiling = thread_ceiling();
-        THREADS
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |threads| (threads < ceiling).then_some(threads + 1))
-            .is_ok()
-            .then_some(ThreadPermit(()))
-    }
-}
-
-impl Drop for ThreadPermit {
-    fn drop(&mut self) {
-        THREADS.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// How many threads this process may have: each takes four memory maps, and where the system's `max_map_count` is
-/// exceeded a new thread does not fail but aborts the process. Some are left for everything else.
-#[must_use]
-pub fn thread_ceiling() -> usize {
-    static CEILING: OnceLock<usize> = OnceLock::new();
-    *CEILING.get_or_init(|| {
-        let maps = std::fs::read_to_string("/proc/sys/vm/max_map_count");
-        let maps: usize = maps.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(65_530);
-        (maps / 4).saturating_sub(500).max(1)
-    })
 }
 
 #[cfg(test)]

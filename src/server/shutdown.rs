@@ -24,6 +24,7 @@ use super::listener::{Listener, ListenerSettings};
 use super::observer::{Observer, Silent};
 use super::seats::Seats;
 use super::service::Service;
+use super::threads;
 use crate::wire::Limits;
 
 /// What the threads of a server share.
@@ -194,6 +195,8 @@ impl Builder {
         if self.listeners.is_empty() {
             return Err(StartError::NoListener);
         }
+        // It is read now, so that the first connection does not wait for it.
+        let _ = threads::connection_ceiling();
         let (inbox, events) = bounded(EVENTS_MAX);
         let observer = self.observer;
         let shared = Arc::new(Shared {

@@ -69,6 +69,8 @@ mod cli_stalled;
 #[cfg(feature = "cli")]
 mod cli_terminal;
 #[cfg(feature = "cli")]
+mod cli_threads;
+#[cfg(feature = "cli")]
 mod cli_usage;
 #[cfg(feature = "cli")]
 mod memory;

@@ -76,7 +76,7 @@ impl Program {
         Ended { code: code(status), stdout, stderr }
     }
 
-    fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
 }
