@@ -71,8 +71,7 @@ pub(super) fn check(name: &str, document: &Document) -> Result<(), Refusal> {
     if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(known) {
         return Err(Code::BadVariable.into());
     }
-    let declared: usize =
-        document.namespaces().map(|(prefix, address)| prefix.map_or(0, str::len) + address.len()).sum();
+    let declared: usize = document.declarations().map(|(name, value)| name.len() + value.len()).sum();
     if document.content().len() + declared > VALUE_BYTES_MAX {
         let text = format!("The value of a variable has at most {VALUE_BYTES_MAX} bytes, its namespaces counted.");
         return Err(Refusal::new(Code::TooLong, text));

@@ -170,13 +170,8 @@ pub(super) fn message(
     for (attribute, written) in [(attribute, &*name.escaped), ("from", &*from.escaped), ("time", time)] {
         push_attribute(frame, attribute, written);
     }
-    for (prefix, address) in document.namespaces() {
-        frame.push_str(" xmlns");
-        if let Some(prefix) = prefix {
-            frame.push(':');
-            frame.push_str(prefix);
-        }
-        push_attribute_value(frame, &escape(address));
+    for (name, value) in document.declarations() {
+        let _ = write!(frame, " {name}={value}");
     }
     let attributes_end = frame.len();
     close_element(frame, "message", document.content());

@@ -9,6 +9,8 @@ use std::cell::{OnceCell, Ref, RefCell};
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
+use log::error;
+
 use super::envelope::{self, Envelope};
 use crate::wire::{Encode, NUL, write_frame};
 
@@ -55,7 +57,9 @@ impl Batch {
 
     fn push(buffer: &mut Vec<u8>, frame: &(impl Encode + ?Sized), tag: u32) -> Piece {
         let start = buffer.len() as u32;
-        write_frame(frame, buffer);
+        if write_frame(frame, buffer) {
+            error!("the application sent a frame with a zero byte in it: U+FFFD went in its place");
+        }
         Piece { start: tag | start, end: tag | buffer.len() as u32 }
     }
 

@@ -49,7 +49,7 @@ pub(super) fn refuse(settings: &ListenerSettings, link: &Link, no_seat: NoSeat, 
 pub(super) fn send_frame(link: &Link, frame: &impl Encode, framing: Framing) {
     let mut bytes = Vec::new();
     match framing {
-        Framing::Nul | Framing::Line => write_frame(frame, &mut bytes),
+        Framing::Nul | Framing::Line => drop(write_frame(frame, &mut bytes)),
         Framing::Stream => frame.encode(&mut bytes),
     }
     let _ = link.send_all(&bytes, LINGER);

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::fragment::{declarations, tag_name};
 use super::frame::{Encode, Frame};
 use super::parse_error::ParseError;
 use super::scan::scan;
@@ -16,13 +17,23 @@ pub type Tree<'text> = roxmltree::Document<'text>;
 pub type Node<'doc, 'text> = roxmltree::Node<'doc, 'text>;
 
 self_cell::self_cell!(
-    /// A frame that is a namespace-well-formed XML document, and its tree. The text is kept as it came.
-    pub struct Document {
+    struct Parsed {
         owner: Frame,
         #[covariant]
         dependent: Tree,
     }
 );
+
+/// A frame that is a namespace-well-formed XML document, and its tree. The text is kept as it came.
+///
+/// The two belong together, always: parsing is the only way to make one, and it cannot be changed.
+///
+/// ```compile_fail
+/// # use xmlsocket::wire::{Document, Frame};
+/// // A tree of another text.
+/// let _ = Document::new(Frame::default(), |_| roxmltree::Document::parse("<forged/>").unwrap());
+/// ```
+pub struct Document(Parsed);
 
 impl Document {
     /// Parses `frame`. A byte order mark and white space around the document are ignored (many clients send a
@@ -36,26 +47,27 @@ impl Document {
     /// grows with the length of the text only: what would take longer is
     /// [`TooComplex`](super::ParseErrorKind::TooComplex).
     pub fn parse(frame: Frame, nodes_max: u32) -> Result<Document, (Frame, ParseError)> {
-        Document::try_new_or_recover(frame, |frame| parse_tree(frame, nodes_max))
+        Parsed::try_new_or_recover(frame, |frame| parse_tree(frame, nodes_max))
+            .map(Document)
             .map_err(|(frame, error)| (frame, *error))
     }
 
     /// The frame as it came.
     #[must_use]
     pub fn frame(&self) -> &Frame {
-        self.borrow_owner()
+        self.0.borrow_owner()
     }
 
     /// The tree.
     #[must_use]
     pub fn tree(&self) -> &Tree<'_> {
-        self.borrow_dependent()
+        self.0.borrow_dependent()
     }
 
     /// The root element.
     #[must_use]
     pub fn root(&self) -> Node<'_, '_> {
-        self.borrow_dependent().root_element()
+        self.0.borrow_dependent().root_element()
     }
 
     /// The root's attribute called `name`, which has no prefix, if it is there.
@@ -72,25 +84,31 @@ impl Document {
     /// CDATA sections and references included. Empty for `<root/>`.
     #[must_use]
     pub fn content(&self) -> &str {
-        let root = self.root().range();
-        let text = &self.borrow_dependent().input_text()[..root.end];
-        let start = start_tag_end(text, root.start);
+        let (text, start) = self.root_text();
         let content = &text.as_bytes()[start..];
         // The last end tag is the root's: nothing but white space can follow its name.
         let end = memchr::memrchr_iter(b'<', content).find(|&at| content.get(at + 1) == Some(&b'/'));
         end.map_or("", |length| &text[start..start + length])
     }
 
-    /// The namespace declarations of the root's start tag, as pairs of attribute name (`xmlns`, `xmlns:x`) and
-    /// address: what content cut out with [`content`](Document::content) needs to mean the same elsewhere.
-    pub fn namespaces(&self) -> impl Iterator<Item = (Option<&str>, &str)> {
-        self.root().namespaces().filter(|ns| ns.name() != Some("xml")).map(|ns| (ns.name(), ns.uri()))
+    /// The namespace declarations of the root's start tag, as pairs of the attribute's name (`xmlns`, `xmlns:x`) and its
+    /// value with its quotes, exactly as they were sent: what content cut out with [`content`](Document::content) needs to
+    /// mean the same elsewhere. Written anew they could become longer, and more than the next server admits.
+    pub fn declarations(&self) -> impl Iterator<Item = (&str, &str)> {
+        let (text, end) = self.root_text();
+        declarations(&text[1 + tag_name(text.as_bytes()).len()..end]).filter(|(name, _)| *name != "xmlns:xml")
+    }
+
+    /// The text from the root's start tag to the end of the root, and where in it the start tag ends.
+    fn root_text(&self) -> (&str, usize) {
+        let text = &self.0.borrow_dependent().input_text()[self.root().range()];
+        (text, start_tag_end(text))
     }
 
     /// The frame, without its tree.
     #[must_use]
     pub fn into_frame(self) -> Frame {
-        self.into_owner()
+        self.0.into_owner()
     }
 }
 
@@ -113,10 +131,10 @@ impl Encode for Document {
     }
 }
 
-/// The position after the `>` that ends the start tag beginning at `tag`; a `>` inside quotes does not count.
-fn start_tag_end(text: &str, tag: usize) -> usize {
+/// The position after the `>` that ends the start tag that `text` begins with; a `>` inside quotes does not count.
+fn start_tag_end(text: &str) -> usize {
     let bytes = text.as_bytes();
-    let mut at = tag;
+    let mut at = 0;
     while let Some(found) = memchr::memchr3(b'>', b'"', b'\'', &bytes[at..]) {
         at += found;
         if bytes[at] == b'>' {
@@ -129,9 +147,9 @@ fn start_tag_end(text: &str, tag: usize) -> usize {
     text.len()
 }
 
-/// The text of a frame without what may surround a document: a byte order mark, white space.
-fn trim(text: &str) -> &str {
-    text.trim_start_matches('\u{feff}').trim_matches([' ', '\t', '\r', '\n'])
+/// The text of a frame without what may surround a document: one byte order mark, white space.
+pub(super) fn trim(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text).trim_matches([' ', '\t', '\r', '\n'])
 }
 
 /// Parses the text of `frame`. The functions beside it are apart so that the stack that parsing needs stays small:
@@ -204,17 +222,17 @@ mod tests {
     }
 
     #[test]
-    fn namespaces_are_those_of_the_roots_start_tag() {
-        let of = |text| {
+    fn declarations_are_those_of_the_roots_start_tag_as_they_were_sent() {
+        for (text, declared) in [
+            ("<a b='c'><d xmlns='u'/></a>", ""),
+            ("<a xmlns='u&amp;v>' b=\"xmlns='no'\" xmlns:b = \"w'\"><c/></a>", "xmlns='u&amp;v>' xmlns:b=\"w'\" "),
+            ("\u{feff} <!-- <a xmlns='no'> --><a\nxmlns=''/>", "xmlns='' "),
+            ("<a xml:lang='en' xmlns:xml='http://www.w3.org/XML/1998/namespace'/>", ""),
+        ] {
             let document = document(text);
-            document.namespaces().map(|(name, uri)| (name.map(str::to_owned), uri.to_owned())).collect::<Vec<_>>()
-        };
-        assert_eq!(of("<a b='c'><d xmlns='u'/></a>"), []);
-        assert_eq!(
-            of("<a xmlns='u&amp;v' xmlns:b='w'/>"),
-            [(None, "u&v".to_owned()), (Some("b".to_owned()), "w".to_owned())]
-        );
-        assert_eq!(of("<a xml:lang='en' xmlns:xml='http://www.w3.org/XML/1998/namespace'/>"), []);
+            let found: String = document.declarations().map(|(name, value)| format!("{name}={value} ")).collect();
+            assert_eq!(found, declared, "{text}");
+        }
     }
 
     #[test]

@@ -29,23 +29,28 @@ pub struct Element {
 }
 
 impl Element {
-    /// An empty element. `name` MUST be an XML name: it is written as it is.
+    /// An empty element. `name` SHOULD be an XML name; a character that may not stand in one, where it stands, is written
+    /// as `_`, so that no name can break the markup.
     #[must_use]
     pub fn new(name: impl Into<Cow<'static, str>>) -> Element {
         let name = name.into();
-        debug_assert!(is_name(&name), "{name:?} is no name for an element");
+        let name = if is_name(&name) { name } else { Cow::Owned(as_name(&name)) };
         Element { name, attributes: String::new(), content: String::new() }
     }
 
-    /// Adds an attribute. `name` MUST be an XML name that the element does not have yet; the value may be any text.
+    /// Adds an attribute. `name` SHOULD be an XML name, as for [`new`](Element::new), and MUST be one that the element
+    /// does not have yet; the value may be any text.
     #[must_use]
     pub fn attribute(mut self, name: &str, value: impl fmt::Display) -> Element {
-        debug_assert!(is_name(name), "{name:?} is no name for an attribute");
         if self.attributes.is_empty() {
             self.attributes.reserve(ATTRIBUTES_BYTES);
         }
         self.attributes.push(' ');
-        self.attributes.push_str(name);
+        if is_name(name) {
+            self.attributes.push_str(name);
+        } else {
+            self.attributes.push_str(&as_name(name));
+        }
         self.attributes.push_str("=\"");
         let _ = fmt::write(&mut Escape { out: &mut self.attributes, in_attribute: true }, format_args!("{value}"));
         self.attributes.push('"');
@@ -76,12 +81,11 @@ impl Element {
     }
 
     /// Appends the content of `document`'s root exactly as it was sent, and declares on this element the namespaces
-    /// that the root declared, so that the content means the same here.
+    /// that the root declared, exactly as they were sent, so that the content means the same here.
     #[must_use]
     pub fn content_of(mut self, document: &Document) -> Element {
-        for (prefix, address) in document.namespaces() {
-            let name = prefix.map_or(Cow::Borrowed("xmlns"), |prefix| Cow::Owned(format!("xmlns:{prefix}")));
-            self = self.attribute(&name, address);
+        for (name, value) in document.declarations() {
+            let _ = write!(self.attributes, " {name}={value}");
         }
         self.content.push_str(document.content());
         self
@@ -92,7 +96,7 @@ impl Element {
     pub fn to_frame(&self) -> Frame {
         let mut bytes = Vec::new();
         self.encode(&mut bytes);
-        // Only a name that is no name can hold a zero byte: values lose theirs when they are escaped.
+        // There is no zero byte: names have none, values lose theirs when they are escaped, no document has one.
         Frame::new(bytes).unwrap_or_default()
     }
 
@@ -128,9 +132,36 @@ impl Encode for Element {
     }
 }
 
-/// Whether `name` can be written where a name is due without breaking the markup; only a caller's mistake makes it not.
+/// Whether `name` is an XML name (XML 1.0 §2.3); only a caller's mistake makes it not.
 fn is_name(name: &str) -> bool {
-    !name.is_empty() && !name.contains(|c: char| c <= ' ' || "<>&\"'=/".contains(c))
+    match name.as_bytes() {
+        [b'a'..=b'z' | b'A'..=b'Z' | b'_', rest @ ..]
+            if rest.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:".contains(byte)) =>
+        {
+            true
+        }
+        _ => !name.is_empty() && name.char_indices().all(|(at, c)| is_name_char(c, at == 0)),
+    }
+}
+
+/// `name` with `_` for each character that may not stand where it does.
+#[cold]
+fn as_name(name: &str) -> String {
+    let name: String = name.char_indices().map(|(at, c)| if is_name_char(c, at == 0) { c } else { '_' }).collect();
+    if name.is_empty() { "_".to_owned() } else { name }
+}
+
+/// Whether `c` may stand in a name, or at its start.
+fn is_name_char(c: char, first: bool) -> bool {
+    match c {
+        'a'..='z' | 'A'..='Z' | '_' => true,
+        '\u{c0}'..='\u{2ff}' => !matches!(c, '\u{d7}' | '\u{f7}'),
+        '\u{370}'..='\u{1fff}' => c != '\u{37e}',
+        '\u{200c}' | '\u{200d}' | '\u{2070}'..='\u{218f}' | '\u{2c00}'..='\u{2fef}' => true,
+        '\u{3001}'..='\u{d7ff}' | '\u{f900}'..='\u{fdcf}' | '\u{fdf0}'..='\u{fffd}' | '\u{10000}'..='\u{effff}' => true,
+        '0'..='9' | ':' | '-' | '.' | '\u{b7}' | '\u{300}'..='\u{36f}' | '\u{203f}' | '\u{2040}' => !first,
+        _ => false,
+    }
 }
 
 /// `text` as it may stand in an attribute's quotes or between tags: escaped, without the characters that XML forbids.
@@ -212,6 +243,23 @@ mod tests {
     }
 
     #[test]
+    fn no_name_breaks_the_markup() {
+        for (name, written) in [
+            ("a-1.b:c", "a-1.b:c"),
+            ("\u{e9}l\u{e9}ment", "\u{e9}l\u{e9}ment"),
+            ("", "_"),
+            ("1a", "_a"),
+            ("a b='c'/><forged/>\0", "a_b__c____forged___"),
+            ("\u{d7}\u{300}a\u{300}\u{37e}", "_\u{300}a\u{300}_"),
+        ] {
+            let element = Element::new(name.to_owned()).attribute(name, 1);
+            assert_eq!(element.to_string(), format!("<{written} {written}=\"1\"/>"));
+            let text = element.to_string().replace("b:c", "c");
+            roxmltree::Document::parse(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        }
+    }
+
+    #[test]
     fn a_child_is_written_in_place() {
         let rooms = Element::new("rooms").child(&Element::new("room").attribute("name", "a")).text("&");
         assert_eq!(rooms.to_string(), r#"<rooms><room name="a"/>&amp;</rooms>"#);
@@ -222,7 +270,7 @@ mod tests {
         let text = "<a xmlns='u' xmlns:p='&quot;' b='c'>1<p:d/><!-- 2 --></a>";
         let parsed = Frame::try_from(text).map(|frame| Document::parse(frame, 100).expect(text)).expect(text);
         let element = Element::new("m").attribute("n", 1).content_of(&parsed);
-        assert_eq!(element.to_string(), r#"<m n="1" xmlns="u" xmlns:p="&quot;">1<p:d/><!-- 2 --></m>"#);
+        assert_eq!(element.to_string(), r#"<m n="1" xmlns='u' xmlns:p='&quot;'>1<p:d/><!-- 2 --></m>"#);
         assert_eq!(element.to_frame().bytes(), element.to_string().as_bytes());
     }
 

@@ -61,11 +61,6 @@ impl Root {
         let frame = Frame::new(text).unwrap_or_default();
         Document::parse(frame, nodes_max).map_err(|(_, error)| error)
     }
-
-    /// The namespaces declared here: the attribute's name and its value, in its quotes.
-    fn declarations(&self) -> impl Iterator<Item = (&str, &str)> {
-        attributes(&self.attributes).filter(|(name, _)| *name == "xmlns" || name.starts_with("xmlns:"))
-    }
 }
 
 /// One element of an endless document, complete.
@@ -108,7 +103,7 @@ impl Fragment {
         let name = tag_name(text.as_bytes());
         let (start, rest) = text.split_at(text.len().min(1 + name.len()));
         let mut complete = start.to_owned();
-        for (declaration, value) in self.root.declarations() {
+        for (declaration, value) in declarations(&self.root.attributes) {
             let needed = match declaration.strip_prefix("xmlns:") {
                 Some(prefix) => uses(text, prefix),
                 None => true,
@@ -150,6 +145,12 @@ pub(super) fn tag_name(tag: &[u8]) -> &[u8] {
     let rest = tag.get(from..).unwrap_or_default();
     let length = rest.iter().position(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b'/' | b'>'));
     &rest[..length.unwrap_or(rest.len())]
+}
+
+/// The namespaces that a start tag declares, of which `text` is what follows the name: each attribute's name and its
+/// value, in its quotes.
+pub(super) fn declarations(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    attributes(text).filter(|(name, _)| *name == "xmlns" || name.starts_with("xmlns:"))
 }
 
 /// The attributes that `text` begins with, up to the end of the tag: names, and values in their quotes.

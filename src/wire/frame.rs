@@ -93,7 +93,9 @@ impl std::error::Error for NulInFrame {}
 
 /// What can be sent as one frame: a [`Frame`], an [`Element`](super::Element), or a type of yours.
 pub trait Encode {
-    /// Appends the frame's content to `out`. MUST NOT append a zero byte, and MUST NOT touch what `out` holds already.
+    /// Appends the frame's content to `out`. MUST NOT touch what `out` holds already. There SHOULD be no zero byte in it:
+    /// one would end the frame early, so that peers could put frames into each other's mouths; [`write_frame`] sends
+    /// U+FFFD in its place.
     fn encode(&self, out: &mut Vec<u8>);
 }
 
@@ -103,12 +105,42 @@ impl Encode for Frame {
     }
 }
 
-/// Appends `content` and the zero byte that ends it to `out`, so that both leave in one write.
-pub fn write_frame(content: &(impl Encode + ?Sized), out: &mut Vec<u8>) {
+/// Appends `content` and the zero byte that ends it to `out`, so that both leave in one write. It is one frame whatever
+/// the content holds: a zero byte in it becomes U+FFFD. Gives whether there was one, which is a mistake in the program.
+pub fn write_frame(content: &(impl Encode + ?Sized), out: &mut Vec<u8>) -> bool {
     let start = out.len();
     content.encode(out);
-    debug_assert!(memchr::memchr(NUL, &out[start..]).is_none(), "Encode wrote a zero byte");
+    let held_nul = memchr::memchr(NUL, out.get(start..).unwrap_or_default()).is_some();
+    if held_nul {
+        replace_nul(start, out);
+    }
+    end_frame(out);
+    held_nul
+}
+
+#[cold]
+fn replace_nul(start: usize, out: &mut Vec<u8>) {
+    for byte in out.split_off(start) {
+        match byte {
+            NUL => out.extend_from_slice("\u{fffd}".as_bytes()),
+            _ => out.push(byte),
+        }
+    }
+}
+
+/// Ends the frame whose content `out` ends with.
+pub fn end_frame(out: &mut Vec<u8>) {
     out.push(NUL);
+}
+
+/// The frames in `bytes`, where each is ended by its zero byte.
+pub fn split_frames(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut start = 0;
+    memchr::memchr_iter(NUL, bytes).map(move |end| {
+        let frame = &bytes[start..end];
+        start = end + 1;
+        frame
+    })
 }
 
 /// Reads frames from a byte stream, bounded in length, in whatever pieces the stream arrives.
@@ -272,5 +304,21 @@ mod tests {
         write_frame(&Frame::try_from("<a/>").unwrap(), &mut out);
         write_frame(&Frame::default(), &mut out);
         assert_eq!(out, b"before<a/>\x00\x00");
+        assert_eq!(split_frames(&out).collect::<Vec<_>>(), [&b"before<a/>"[..], b""]);
+    }
+
+    #[test]
+    fn one_frame_stays_one_whatever_a_program_writes_into_it() {
+        struct Careless;
+        impl Encode for Careless {
+            fn encode(&self, out: &mut Vec<u8>) {
+                out.extend_from_slice(b"<a>\0<forged/>\0</a>");
+            }
+        }
+        let mut out = b"before\0".to_vec();
+        assert!(write_frame(&Careless, &mut out));
+        assert!(!write_frame(&Frame::default(), &mut out));
+        let frames: Vec<_> = split_frames(&out).map(String::from_utf8_lossy).collect();
+        assert_eq!(frames, ["before", "<a>\u{fffd}<forged/>\u{fffd}</a>", ""]);
     }
 }

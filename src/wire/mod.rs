@@ -30,7 +30,7 @@ pub use document::{Document, Node, Tree};
 
 pub use element::{Element, escape};
 pub use fragment::{Fragment, Root};
-pub use frame::{Encode, Frame, FrameError, FrameReader, NUL, NulInFrame, write_frame};
+pub use frame::{Encode, Frame, FrameError, FrameReader, NUL, NulInFrame, end_frame, split_frames, write_frame};
 pub use limits::{
     ATTRIBUTES_MAX, CHANNEL_BYTES_MAX, CLIENT_FRAME_BYTES_MAX, LimitError, Limits, NAMESPACE_BYTES_MAX, NAMESPACES_MAX,
     SENT_FRAME_BYTES_MAX,

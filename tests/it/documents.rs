@@ -321,4 +321,25 @@ proptest! {
             prop_assert_eq!(meaning(&copy), meaning(&document));
         }
     }
+
+    #[test]
+    fn what_is_admitted_stays_admitted_however_often_it_is_relayed(
+        address in vec(select(&[">", "\"", "&amp;", "&#10;", "\n", "u"][..]), 1..300),
+        prefixes in 0_usize..65,
+    ) {
+        let address = address.concat();
+        let declared: String = (0..prefixes).map(|n| format!(" xmlns:p{n} = '{address}{n}'")).collect();
+        if let Ok(document) = parse(format!("<a{declared}><p0:b/>text</a>")) {
+            let mut relayed = document;
+            for _ in 0..3 {
+                let bytes = Element::new("m").attribute("n", 1).content_of(&relayed).to_frame().into_bytes();
+                let length = bytes.len();
+                let next = parse(bytes).expect("what is relayed is admitted");
+                prop_assert_eq!(next.content(), relayed.content());
+                prop_assert!(next.declarations().eq(relayed.declarations()));
+                prop_assert!(length <= relayed.frame().len() + "<m n=\"1\"></m>".len());
+                relayed = next;
+            }
+        }
+    }
 }
