@@ -49,6 +49,8 @@ pub(super) struct Connection {
     limits: Arc<Limits>,
     link: Arc<Link>,
     peer: Peer,
+    /// Whether the connection is from a proxy that is believed and has not said yet for whom it speaks.
+    by_proxy: bool,
     /// What ends a frame: the listener's setting, except where frames travel in messages.
     framing: Framing,
     /// How frames are wrapped on their way to the client, as far as that is known.
@@ -80,20 +82,21 @@ impl Connection {
     ) -> Connection {
         let local = link.local_addr().unwrap_or(address);
         let peer = Peer::new(address, local, listener, Instant::now());
+        let by_proxy = settings.is_proxy(address.ip());
         let framing = settings.framing;
         let envelope = match framing {
             // A stream's envelope is made when the client's root has come.
             Framing::Nul | Framing::Stream => Envelope::Nul,
             Framing::Line => Envelope::Line,
         };
-        Connection { id, settings, shared, limits, link, peer, framing, envelope, outbox: None }
+        Connection { id, settings, shared, limits, link, peer, by_proxy, framing, envelope, outbox: None }
     }
 
     /// Finds out what the peer speaks and does that. The result is why it ended.
     #[inline(never)]
     fn converse(&mut self) -> Box<CloseReason> {
         let mut first = Vec::new();
-        if self.settings.is_proxy(self.peer.address.ip())
+        if self.by_proxy
             && let Err(reason) = self.read_proxy_header(&mut first)
         {
             return reason;

@@ -87,7 +87,7 @@ pub struct Visitor<'connection> {
     settings: &'connection ListenerSettings,
     limits: &'connection Limits,
     peer: &'connection mut Peer,
-    /// Whether the request came by a proxy that the listener believes.
+    /// Whether the request came by a proxy that the listener believes, and that has not said yet for whom it speaks.
     by_proxy: bool,
     /// Bytes that were read before. Given out first.
     first: &'connection [u8],
@@ -101,11 +101,11 @@ impl<'connection> Visitor<'connection> {
         settings: &'connection ListenerSettings,
         limits: &'connection Limits,
         peer: &'connection mut Peer,
+        by_proxy: bool,
         first: &'connection [u8],
     ) -> Visitor<'connection> {
         let timeout = Limits::bound(limits.write_seconds_max).map_or(WRITE_TIMEOUT, Duration::from_secs);
         let _ = link.set_write_timeout(Some(timeout));
-        let by_proxy = settings.is_proxy(peer.address.ip());
         Visitor { link, settings, limits, peer, by_proxy, first, deadline: Instant::now() }
     }
 
@@ -122,7 +122,8 @@ impl<'connection> Visitor<'connection> {
         self.deadline = Instant::now() + frame_timeout.map_or(timeout, |frame_timeout| timeout.min(frame_timeout));
     }
 
-    /// Whether the request came by a proxy that the listener believes: what it says of the client may be taken over.
+    /// Whether the request came by a proxy that the listener believes, without a PROXY header: what the request says of
+    /// the client may be taken over.
     #[must_use]
     pub fn is_by_proxy(&self) -> bool {
         self.by_proxy

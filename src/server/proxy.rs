@@ -120,7 +120,10 @@ where
     })
 }
 
-/// A range of addresses: `10.0.0.0/8`, or one address.
+/// Bits before the IPv4 address in `::ffff:10.0.0.1`.
+const MAPPED_PREFIX: u8 = 96;
+
+/// A range of addresses: `10.0.0.0/8`, or one address. `::ffff:10.0.0.0/104` is `10.0.0.0/8`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
     address: IpAddr,
@@ -156,11 +159,19 @@ impl FromStr for Network {
         };
         let address: IpAddr = address.parse().map_err(|_| error())?;
         let longest = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = match prefix {
-            Some(prefix) => prefix.parse().ok().filter(|&prefix| prefix <= longest).ok_or_else(error)?,
+        let prefix: u8 = match prefix {
+            Some(digits) if digits.starts_with('+') => return Err(error()),
+            Some(digits) => digits.parse().ok().filter(|&prefix| prefix <= longest).ok_or_else(error)?,
             None => longest,
         };
-        Ok(Network { address, prefix })
+        // An IPv4 address in IPv6's clothes is meant as what it is, as it is when it connects.
+        match address.to_canonical() {
+            canonical @ IpAddr::V4(_) if address.is_ipv6() => {
+                let prefix = prefix.checked_sub(MAPPED_PREFIX).ok_or_else(error)?;
+                Ok(Network { address: canonical, prefix })
+            }
+            address => Ok(Network { address, prefix }),
+        }
     }
 }
 
@@ -271,11 +282,28 @@ mod tests {
             ("::/0", "2001:db8::1", true),
             ("2001:db8::/32", "2001:db8:1::", true),
             ("2001:db8::/32", "2001:db9::", false),
+            ("::ffff:10.0.0.1", "10.0.0.1", true),
+            ("::ffff:10.0.0.1", "::ffff:10.0.0.1", true),
+            ("::ffff:10.0.0.1", "10.0.0.2", false),
+            ("::ffff:a00:0/104", "10.255.0.1", true),
+            ("::ffff:10.0.0.0/104", "11.0.0.1", false),
+            ("::ffff:0.0.0.0/96", "8.8.8.8", true),
+            ("::/0", "10.0.0.1", false),
         ] {
             let network: Network = network.parse().unwrap();
             assert_eq!(network.contains(address.parse().unwrap()), holds, "{network} {address}");
         }
-        for text in ["", "localhost", "10.0.0.0/33", "10.0.0.0/-1", "::/129", "10.0.0.0/"] {
+        for text in [
+            "",
+            "localhost",
+            "10.0.0.0/33",
+            "10.0.0.0/-1",
+            "::/129",
+            "10.0.0.0/",
+            "::ffff:10.0.0.0/8",
+            "::ffff:0:0/95",
+            "10.0.0.0/+8",
+        ] {
             assert_eq!(text.parse::<Network>(), Err(NetworkError(text.to_owned())));
         }
     }

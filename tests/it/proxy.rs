@@ -192,6 +192,10 @@ mod http {
             (&believing, b"", "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 2001:db8::7\r\n", "[2001:db8::7]:0"),
             // Who stands behind a PROXY header is no proxy of ours, and may write what it likes.
             (&believing, V1, client, "192.0.2.7:50000"),
+            // A proxy has one word: that of its header, wherever that says the client is, or that it says nothing.
+            (&believing, b"PROXY TCP4 127.0.0.1 198.51.100.1 50000 1024\r\n", client, "127.0.0.1:50000"),
+            (&believing, b"PROXY UNKNOWN\r\n", client, "127.0.0.1:"),
+            (&believing, b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00", client, "127.0.0.1:"),
             (&believing, b"", "", "127.0.0.1:"),
             (&believing, b"", "X-Forwarded-For: nonsense\r\n", "127.0.0.1:"),
             (&other, b"", client, "127.0.0.1:"),

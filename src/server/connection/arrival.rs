@@ -132,6 +132,8 @@ impl Connection {
                 Ok(None) => {}
                 Ok(Some((header, length))) => {
                     first.drain(..length);
+                    // Its word is taken once: what a request says beside is the client's own.
+                    self.by_proxy = false;
                     return self.speak_for(header, first);
                 }
                 Err(NotProxied::Broken) => return refused("a broken PROXY header"),
@@ -184,7 +186,7 @@ impl Connection {
             let _ = self.link.send_all(refusal::http(first), LINGER);
             return Box::new(CloseReason::NotXmlSocket("an HTTP request"));
         };
-        let mut visitor = Visitor::new(&self.link, &settings, &self.limits, &mut self.peer, first);
+        let mut visitor = Visitor::new(&self.link, &settings, &self.limits, &mut self.peer, self.by_proxy, first);
         let answer = catch_unwind(AssertUnwindSafe(|| door.answer(&mut visitor))).unwrap_or(Answer::Done);
         match answer {
             Answer::Done => Box::new(CloseReason::HttpAnswered),
