@@ -1,6 +1,8 @@
 # `make help` lists what there is.
 .DEFAULT_GOAL := help
 CARGO ?= cargo
+# The suite of measurements is a crate of its own, built beside everything else.
+SUITE = CARGO_TARGET_DIR=target $(CARGO) $(1) --locked --manifest-path tests/bench/Cargo.toml
 
 .PHONY: help run build test test-fast test-tools test-browser xmpp memory check fmt lint features doc smoke fuzz-smoke \
 	torture torture-smoke bench bench-smoke bench-peers mutants clean
@@ -36,10 +38,12 @@ check: fmt lint features test doc smoke ## all that CI runs
 
 fmt: ## is the code formatted?
 	$(CARGO) fmt --check
+	$(CARGO) fmt --check --manifest-path tests/bench/Cargo.toml
 
 lint: ## clippy, warnings are errors
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --test xmpp --test torture -- -D warnings
+	$(call SUITE,clippy) --all-targets -- -D warnings
 
 features: ## the embeddable core, the chat application, each edge, and the program without edges
 	$(CARGO) clippy --locked --no-default-features --all-targets -- -D warnings
@@ -49,8 +53,9 @@ features: ## the embeddable core, the chat application, each edge, and the progr
 	$(CARGO) clippy --locked --no-default-features --features web --all-targets -- -D warnings
 	$(CARGO) clippy --locked --no-default-features --features cli -- -D warnings
 
-doc: ## the documentation of every item
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+doc: ## the documentation of every item: the program's is checked, the library's, of the same name, stays
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items --bin xmlsocket
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items --lib
 
 smoke: ## the release program starts with the default configuration and stops in order
 	$(CARGO) build --release --locked
@@ -67,11 +72,14 @@ torture-smoke: ## a second of each attack, in small, on the debug build
 
 bench: ## measure our servers and others that are installed, for some 20 minutes; write docs/BENCHMARKS.md
 	$(CARGO) build --release --locked
-	target/release/xmlsocket bench-suite --page docs/BENCHMARKS.md $(ARGS)
+	$(call SUITE,build) --release
+	target/release/xmlsocket-suite target/release/xmlsocket --page docs/BENCHMARKS.md $(ARGS)
 
 bench-smoke: ## every kind of measurement of our servers, short and small, on the debug build
 	$(CARGO) build --locked
-	target/debug/xmlsocket bench-suite --smoke --servers limit,relay,chat
+	$(call SUITE,build)
+	$(call SUITE,test)
+	target/debug/xmlsocket-suite target/debug/xmlsocket --smoke --servers limit,relay,chat
 
 bench-peers: ## install the other servers (Debian, as root); none is started as a service
 	tests/bench/install-peers.sh

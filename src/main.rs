@@ -3,6 +3,22 @@
 //!
 //! Knows: everything the library offers to all. Must not know: what the library keeps to itself.
 
+// How the program ends.
+mod exit_code;
+
+// The address of a server, as a client is given it.
+mod address;
+
+// Text of strangers on a terminal.
+mod printable;
+
+// What scripts read.
+mod json;
+
+// The load generator.
+#[cfg(target_os = "linux")]
+mod bench;
+
 // The command line: a file for each subcommand.
 mod cli;
 

@@ -2,10 +2,10 @@
 
 use super::config::Config;
 use super::edges::Doors;
-use super::exit_code::{ExitCode, Failure};
 use super::grants::{Grants, SharedGrants, remarks_on_low_ports};
 use super::options::ServeOptions;
 use super::{print, say};
+use crate::exit_code::{ExitCode, Failure};
 
 /// Prints the effective settings as TOML, each with its source; says what is doubtful about them on stderr.
 pub(super) fn run(options: &ServeOptions) -> Result<ExitCode, Failure> {

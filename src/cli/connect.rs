@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
 
-use super::address::Address;
-use super::exit_code::{ExitCode, Failure};
 use super::options::{ConnectFraming, ConnectOptions};
 use super::print;
-use super::printable::printable;
+use crate::address::Address;
+use crate::exit_code::{ExitCode, Failure};
+use crate::printable::printable;
 use xmlsocket::wire::{CLIENT_FRAME_BYTES_MAX, Frame, FrameError, FrameReader, NUL};
 
 /// How long connecting may take, and the server may not read what is sent to it.

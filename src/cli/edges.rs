@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use super::config::{Config, ListenerConfig};
-use super::exit_code::{ExitCode, Failure};
 use super::grants::SharedGrants;
 use super::options::RuffleOptions;
+use crate::exit_code::{ExitCode, Failure};
 use xmlsocket::server::Door;
 
 #[cfg(any(feature = "web", feature = "websocket"))]

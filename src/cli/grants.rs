@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::config::Config;
-use super::exit_code::Failure;
+use crate::exit_code::Failure;
 use xmlsocket::policy::{
     DomainPattern, Origin, POLICY_BYTES_MAX, Place, PolicyFile, PortList, RESTRICTED_PORTS_END, RefusalReason,
 };

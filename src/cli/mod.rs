@@ -39,9 +39,6 @@ mod signals;
 // `check-config`.
 mod check_config;
 
-// The address of a server, as a client is given it.
-mod address;
-
 // `chat`.
 mod chat;
 
@@ -51,27 +48,13 @@ mod connect;
 // `policy`.
 mod policy;
 
-// `bench`: needs epoll and /proc.
-#[cfg(target_os = "linux")]
-mod bench;
-
-// Text of strangers on a terminal.
-mod printable;
-
-// What scripts read.
-mod json;
-
-// How the program ends.
-mod exit_code;
-
 use std::ffi::OsString;
 use std::io::Write;
 
 use clap::Parser;
 use clap::error::ErrorKind;
 
-pub(crate) use exit_code::ExitCode;
-use exit_code::Failure;
+use crate::exit_code::{ExitCode, Failure};
 use options::{Command, Options, PolicyCommand};
 
 /// Does what `arguments` say, the program's own name first. What went wrong is said on stderr, in one sentence.
@@ -108,9 +91,10 @@ fn execute(command: Command) -> Result<ExitCode, Failure> {
         }
         Command::Policy { command: PolicyCommand::Check(options) } => policy::check(&options),
         #[cfg(target_os = "linux")]
-        Command::Bench(options) => bench::run(&options),
-        #[cfg(target_os = "linux")]
-        Command::BenchSuite(options) => bench::run_suite(&options),
+        Command::Bench(options) => {
+            print(crate::bench::run(&options)?.trim_end());
+            Ok(ExitCode::Ok)
+        }
         Command::CheckConfig(options) => check_config::run(&options),
         Command::RuffleConfig(options) => edges::ruffle_config(&options),
     }

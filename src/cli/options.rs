@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-#[cfg(target_os = "linux")]
-use super::bench::{BenchOptions, SuiteOptions};
 use super::config::{Assignment, ConfigError, Settings, Source, Value};
+#[cfg(target_os = "linux")]
+use crate::bench::BenchOptions;
 use xmlsocket::wire::Limits;
 
 /// What every help page looks like: what it is for, examples, then the reference.
@@ -136,10 +136,6 @@ pub(super) enum Command {
             xmlsocket serve --set limits.frames_per_second_max=0"
     )]
     Bench(BenchOptions),
-    /// Measure this program's servers and those of others, and write docs/BENCHMARKS.md: what `make bench` does
-    #[cfg(target_os = "linux")]
-    #[command(hide = true)]
-    BenchSuite(SuiteOptions),
     /// Show the settings that `serve` would run with, and where each comes from
     #[command(
         before_help = "Examples:

@@ -4,10 +4,10 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use super::address::Address;
-use super::exit_code::{ExitCode, Failure};
-use super::printable::printable;
 use super::{print, say};
+use crate::address::Address;
+use crate::exit_code::{ExitCode, Failure};
+use crate::printable::printable;
 use xmlsocket::policy::{POLICY_BYTES_MAX, PolicyFile};
 use xmlsocket::wire::NUL;
 

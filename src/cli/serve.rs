@@ -10,13 +10,13 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::config::{App, Config, ListenerConfig};
 use super::edges::Doors;
-use super::exit_code::{ExitCode, Failure};
 use super::grants::{Grants, SharedGrants, remarks_on_low_ports};
 use super::options::ServeOptions;
 use super::spool::Spool;
 use super::trace::Trace;
 use super::worlds::Worlds;
 use super::{signals, stderr};
+use crate::exit_code::{ExitCode, Failure};
 use xmlsocket::chat::{self, Chat};
 use xmlsocket::policy::RESTRICTED_PORTS_END;
 use xmlsocket::relay::Relay;

@@ -13,7 +13,7 @@ use std::thread;
 use signal_hook::consts::{SIGHUP, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::exit_code::{ExitCode, Failure};
+use crate::exit_code::{ExitCode, Failure};
 
 /// What a signal can ask for.
 struct Actions {
@@ -30,7 +30,8 @@ impl Actions {
     fn stop(&self, name: &str, at_once: ExitCode) {
         if self.stopping.swap(true, Ordering::AcqRel) {
             log::warn!("{name} again: stopping at once");
-            at_once.exit();
+            super::stderr::flush();
+            std::process::exit(i32::from(at_once.number()));
         }
         log::info!("{name}: stopping; once more stops at once");
         self.stop.give();

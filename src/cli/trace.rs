@@ -9,8 +9,8 @@ use std::ops::Range;
 
 use memchr::memmem;
 
-use super::printable::printable;
 use super::stderr;
+use crate::printable::printable;
 use xmlsocket::server::{CloseReason, ConnectionId, Observer, Peer};
 
 /// What stands in the place of a password.

@@ -6,8 +6,8 @@ use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::config::nearest;
-use super::exit_code::Failure;
 use super::options::Options;
+use crate::exit_code::Failure;
 
 /// Says in one sentence what is wrong with `arguments`.
 pub(super) fn failure(error: &clap::Error, arguments: &[String]) -> Failure {

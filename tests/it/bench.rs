@@ -145,7 +145,6 @@ fn what_cannot_be_run_is_one_sentence_and_exit_code_2() {
         (&["bench"], "<ADDR> is missing"),
         (&["bench", "192.0.2.1:1024"], "192.0.2.1 is not this machine"),
         (&["bench", "a b"], "`a b` is no address; write HOST or HOST:PORT"),
-        (&["bench", "0.0.0.0:0", "--serve-limit"], "addresses of this machine only"),
         (&["bench", "127.0.0.1:1", "fast"], "takes `throughput` or `latency`"),
         (&["bench", "127.0.0.1:1", "--payload", "5"], "`--payload` takes a whole number from 31 to 60000, not `5`"),
         (&["bench", "127.0.0.1:1", "--seconds", "0"], "`--seconds` takes a number from 0.1 to 3600, not `0`"),
@@ -154,6 +153,12 @@ fn what_cannot_be_run_is_one_sentence_and_exit_code_2() {
         (&["bench", "127.0.0.1:1", "--message", "<m/>"], "--message must hold {payload}"),
         (&["bench", "127.0.0.1:1", "--deliver", "<m>"], "--deliver does not say what a message looks like"),
         (&["bench", "127.0.0.1:1", "--no-echo"], "--no-echo does not fit the chat"),
+        (&["bench", "127.0.0.1:1", "--vocabulary", "no-such.toml"], "no-such.toml cannot be read: "),
+        (&["bench", "127.0.0.1:1", "--vocabulary", "Cargo.toml"], "Cargo.toml has a key `"),
+        (
+            &["bench", "127.0.0.1:1", "--vocabulary", "a.toml", "--preset", "chat"],
+            "--preset and --vocabulary both say what the server speaks",
+        ),
         (
             &["bench", "127.0.0.1:1", "idle", "--connections", "20000", "--room-size", "1"],
             "--room-size makes 20000 rooms",
@@ -172,6 +177,17 @@ fn nobody_there_is_exit_code_1() {
     let ended = bench(free, &[]);
     assert_eq!(ended.code, 1);
     assert!(ended.stderr.contains("cannot be made"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_vocabularies_of_other_servers_can_be_read() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for server in ["redis", "nats", "irc"] {
+        let file = format!("{}/tests/bench/{server}.toml", env!("CARGO_MANIFEST_DIR"));
+        let ended = bench(free, &["--vocabulary", &file]);
+        assert_eq!(ended.code, 1, "{}", ended.stderr);
+        assert!(ended.stderr.contains("cannot be made"), "{}", ended.stderr);
+    }
 }
 
 /// What a faulty server does, once, to one receiver.
@@ -268,11 +284,7 @@ fn each_fault_of_a_server_fails_the_run_whoever_gets_it() {
 }
 
 #[test]
-fn the_limit_relays_and_so_does_a_relay_that_leaves_the_sender_out() {
-    let limit = Serve::with(&["bench", "127.0.0.1:0", "--serve-limit"], 1);
-    assert!(limit.announced[0].ends_with(" (limit)"), "{:?}", limit.announced);
-    let ended = bench(limit.address(0), &["--preset", "relay", "--receivers", "5", "--settle", "0.1"]);
-    assert_ok(&ended);
+fn a_relay_may_leave_the_sender_out() {
     let quiet = Serve::start(&["--app", "relay", "--set", "limits.announce_seconds=0"]);
     let words = ["latency", "--preset", "relay", "--no-echo", "--receivers", "5", "--settle", "0.5", "--rate", "20"];
     let ended = bench(quiet.address(0), &words);
@@ -285,6 +297,25 @@ fn another_vocabulary_needs_no_preset() {
     let templates = ["--hello", "<hi/>", "--ready", "<ready", "--join", "", "--message", "<m>{payload}</m>"];
     let words = [&templates[..], &["--receivers", "4", "--senders", "1"]].concat();
     assert_ok(&bench(faulty_relay(Fault::None, 0), &words));
+}
+
+#[test]
+fn a_file_says_what_another_kind_of_server_speaks() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lines.toml");
+    // Lines, a login that is answered by itself, messages that say how long they are, senders that stand apart.
+    std::fs::write(
+        &file,
+        "delimiter = '\\n'\nhello = 'HELLO b{i}'\nready = 'HELLO'\nmessage = \"SAY {bytes}\\n{payload}\"\nsenders_apart = true\n",
+    )
+    .unwrap();
+    let lines = ["--app", "relay", "--echo", "--framing", "line", "--frames", "any"];
+    let limits = ["--set", "limits.frames_per_second_max=0", "--set", "limits.announce_seconds=0"];
+    let serve = Serve::start(&[&lines[..], &limits].concat());
+    let words = ["--vocabulary", file.to_str().unwrap(), "--receivers", "4", "--senders", "1", "--settle", "0.2"];
+    let ended = bench(serve.address(0), &words);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(figure(&ended.stdout, "messages_per_second") > 10.0, "{}", ended.stdout);
 }
 
 #[test]

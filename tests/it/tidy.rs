@@ -7,8 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each layer with the layers that it may name. A file belongs to the layer called as its folder under `src`, or as
-/// the file itself. `lib.rs` and `main.rs` belong to none: they only declare and start. The last one is the program's: it
-/// stands outside the library and names it `xmlsocket`, as any embedder does.
+/// the file itself. `lib.rs` and `main.rs` belong to none: they only declare and start. Those from
+/// `exit_code` on are the program's: it stands outside the library and names it `xmlsocket`, as any embedder does.
 const LAYERS: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("policy", &["wire"]),
@@ -17,7 +17,28 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("chat", &["wire", "server"]),
     ("relay", &["wire", "server"]),
     ("edge", &["wire", "policy", "server"]),
-    ("cli", &["wire", "policy", "server", "client", "chat", "relay", "edge"]),
+    ("exit_code", &[]),
+    ("printable", &[]),
+    ("json", &[]),
+    ("address", &["exit_code"]),
+    ("bench", &["exit_code", "printable", "json", "address"]),
+    (
+        "cli",
+        &[
+            "wire",
+            "policy",
+            "server",
+            "client",
+            "chat",
+            "relay",
+            "edge",
+            "exit_code",
+            "printable",
+            "json",
+            "address",
+            "bench",
+        ],
+    ),
 ];
 
 /// Where it may be asked whether a feature is on: everywhere else the code is the same with every set of features.

@@ -13,10 +13,10 @@ mod crowd;
 mod options;
 mod people;
 #[allow(dead_code, reason = "the timer is for the load generator of the program")]
-#[path = "../../src/cli/bench/poll.rs"]
+#[path = "../../src/bench/poll.rs"]
 mod poll;
-#[allow(dead_code, reason = "some of it is for the suite of the program")]
-#[path = "../../src/cli/bench/suite/processors.rs"]
+#[allow(dead_code, reason = "some of it is for the suite of measurements")]
+#[path = "../bench/src/processors.rs"]
 mod processors;
 mod server;
 mod sockets;

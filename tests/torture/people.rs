@@ -95,7 +95,7 @@ impl People {
         let mut persons = Vec::new();
         for n in 0..count {
             let stream = sockets::connect(sockets::home(n), chat).expect("a connection");
-            poll.add_reader(&stream, n).expect("epoll");
+            poll.add(&stream, n).expect("epoll");
             persons.push(Person { stream: Some(stream), incoming: Vec::new(), room: n % rooms, heard: Vec::new() });
         }
         let mut people = People { persons, rooms: vec![Vec::new(); rooms], said: Vec::new(), poll, dice: 9 };
@@ -224,18 +224,18 @@ impl People {
 }
 
 impl Person {
-    /// Reads what is there.
+    /// Reads all that is there.
     fn read(&mut self) -> Result<(), String> {
         let mut buffer = [0; 65_536];
         let Some(stream) = &mut self.stream else { return Ok(()) };
-        match stream.read(&mut buffer) {
-            Ok(0) => Err("the end of the stream".to_owned()),
-            Ok(count) => {
-                self.incoming.extend_from_slice(&buffer[..count]);
-                Ok(())
+        loop {
+            match stream.read(&mut buffer) {
+                Ok(0) => return Err("the end of the stream".to_owned()),
+                Ok(count) => self.incoming.extend_from_slice(&buffer[..count]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error.to_string()),
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(()),
-            Err(error) => Err(error.to_string()),
         }
     }
 

@@ -20,10 +20,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender as ChannelSender, at, bounded, never, select};
 
-use super::address::Address;
-use super::exit_code::{ExitCode, Failure};
 use super::options::ChatOptions;
 use super::say;
+use crate::address::Address;
+use crate::exit_code::{ExitCode, Failure};
 use pace::Pace;
 use screen::{Input, Screen};
 use session::{Session, Step};

@@ -13,8 +13,8 @@ use rustyline::error::ReadlineError;
 use rustyline::history::MemHistory;
 use rustyline::{Config, Editor, ExternalPrinter};
 
-use crate::cli::exit_code::Failure;
 use crate::cli::print;
+use crate::exit_code::Failure;
 
 /// How long the editor waits for a new prompt before it takes the old one.
 const PROMPT_MAX: Duration = Duration::from_secs(2);

@@ -4,7 +4,7 @@
 
 use std::io::IsTerminal;
 
-use crate::cli::printable::printable;
+use crate::printable::printable;
 use xmlsocket::wire::Document;
 
 /// The colours of names: those of the terminal's own palette that can be read on light and on dark.

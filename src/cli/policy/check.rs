@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::super::exit_code::{ExitCode, Failure};
-use super::super::json::Json;
 use super::super::options::CheckOptions;
 use super::super::print;
-use super::super::printable::printable;
+use crate::exit_code::{ExitCode, Failure};
+use crate::json::Json;
+use crate::printable::printable;
 use xmlsocket::client::{Asked, Check, Permission};
 use xmlsocket::policy::{Answer, Finding, Grounds, Location, Place, Player, Verdict};
 
