@@ -6,12 +6,12 @@ use std::process::{Command, Stdio};
 
 use crate::harness::Client;
 
-/// The example's program. Cargo builds it beside the tests, unless it was told to build only some of them.
-fn example() -> PathBuf {
+/// The program of an example. Cargo builds it beside the tests, unless it was told to build only some of them.
+pub(crate) fn example(name: &str) -> PathBuf {
     let tests = std::env::current_exe().unwrap();
-    let program = tests.parent().unwrap().parent().unwrap().join("examples/01_echo");
+    let program = tests.parent().unwrap().parent().unwrap().join("examples").join(name);
     if !program.exists() {
-        let built = Command::new(env!("CARGO")).args(["build", "--locked", "--example", "01_echo"]).status().unwrap();
+        let built = Command::new(env!("CARGO")).args(["build", "--locked", "--example", name]).status().unwrap();
         assert!(built.success() && program.exists(), "{}", program.display());
     }
     program
@@ -27,7 +27,7 @@ fn the_readme_shows_the_example_that_runs() {
 
 #[test]
 fn the_example_echoes() {
-    let mut child = Command::new(example()).arg("127.0.0.1:0").stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = Command::new(example("01_echo")).arg("127.0.0.1:0").stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let address = line.trim().strip_prefix("listening on ").unwrap().parse().unwrap();

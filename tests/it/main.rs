@@ -19,6 +19,7 @@ mod scripted;
 
 // The server over loopback.
 mod announce;
+mod class;
 mod closing;
 mod descriptors;
 mod embedding;

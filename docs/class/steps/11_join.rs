@@ -20,8 +20,8 @@ const OUTBOX_FRAMES_MAX: usize = 256;
 /// Bytes of a frame, its zero byte counted; a longer one closes the connection.
 const FRAME_BYTES_MAX: u64 = 65_536;
 
-/// The time from a frame's first byte to its zero byte.
-const FRAME_TIME_MAX: Duration = Duration::from_secs(30);
+/// The time from a frame's first byte to its zero byte: short, so that a class can wait for it.
+const FRAME_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// The time in which a client must take at least one byte.
 const WRITE_TIME_MAX: Duration = Duration::from_secs(30);
