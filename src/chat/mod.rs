@@ -59,7 +59,6 @@ mod vocabulary;
 #[cfg(test)]
 mod walk;
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -216,12 +215,9 @@ impl Service for Chat {
         }
     }
 
-    /// Posted [`Limits`] take the place of the settings': an operator changed them while the server runs.
-    fn on_external(&mut self, _cx: &mut Context<'_>, event: Box<dyn Any + Send>) {
-        if let Ok(limits) = event.downcast::<Limits>() {
-            self.history.set_limits(&limits);
-            self.settings.limits = *limits;
-        }
+    fn on_limits(&mut self, _cx: &mut Context<'_>, limits: &Limits) {
+        self.history.set_limits(limits);
+        self.settings.limits = limits.clone();
     }
 
     fn on_shutdown(&mut self, cx: &mut Context<'_>) {
@@ -236,14 +232,13 @@ mod tests {
     use crate::server::Stage;
 
     #[test]
-    fn posted_limits_count_from_then_on() {
+    fn new_limits_count_from_then_on() {
         let mut stage = Stage::new(Chat::new(Settings::default(), Box::new(|bytes| bytes.fill(7))));
         let ann = stage.open();
         stage.say(ann, r#"<login nick="ann"/>"#);
         stage.say(ann, r#"<join room="a"/>"#);
         stage.hear(ann);
-        stage.post(Limits { rooms_per_user_max: 1, ..Limits::default() });
-        stage.post("anything else is ignored");
+        stage.set_limits(&Limits { rooms_per_user_max: 1, ..Limits::default() });
         stage.say(ann, r#"<join room="b" id="1"/>"#);
         let heard = stage.hear(ann);
         assert!(heard.len() == 1 && heard[0].starts_with("<error "), "{heard:?}");

@@ -246,9 +246,7 @@ fn reload(
     let config = load(options)?;
     let (new_grants, remarks) = Grants::new(&config)?;
     remarks.iter().for_each(|remark| log::warn!("{remark}"));
-    // First what can be refused, so that either all changes or nothing. The server's limits and those of its
-    // application are read by different threads.
-    handle.post(config.limits.clone()).map_err(|error| Failure::run_time(error.to_string()))?;
+    // Nothing from here on can be refused, so that either all changes or nothing.
     handle.set_limits(config.limits.clone());
     grants.replace(new_grants);
     doors.replace(&config, grants);

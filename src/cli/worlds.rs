@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use xmlsocket::relay::Relay;
 use xmlsocket::server::{CloseReason, ConnectionId, Context, Message, Service};
+use xmlsocket::wire::Limits;
 
 /// An application that hands every event to one of others, by the listener that its connection reached.
 pub(super) struct Worlds<S> {
@@ -73,6 +74,11 @@ impl<S: Service> Service for Worlds<S> {
     fn on_external(&mut self, cx: &mut Context<'_>, event: Box<dyn Any + Send>) {
         // Nothing is ever posted to a relay.
         self.chat.on_external(cx, event);
+    }
+
+    fn on_limits(&mut self, cx: &mut Context<'_>, limits: &Limits) {
+        self.chat.on_limits(cx, limits);
+        self.relays.values_mut().for_each(|relay| relay.on_limits(cx, limits));
     }
 
     fn on_shutdown(&mut self, cx: &mut Context<'_>) {

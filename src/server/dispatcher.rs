@@ -120,6 +120,7 @@ impl<S: Service> Dispatcher<S> {
     /// Handles `event` and those that are waiting behind it, up to a bound.
     fn handle_batch(&mut self, event: Event) {
         self.engine.now = read_clock();
+        self.renew_limits();
         let mut cost = self.handle(event);
         let mut has_yielded = false;
         for handled in 1..BATCH_EVENTS_MAX {
@@ -164,9 +165,16 @@ impl<S: Service> Dispatcher<S> {
             Event::FellBehind(id, outbox) => self.engine.needs_writer(id, outbox),
             Event::Closed { id, reason, ended } => self.closed(id, *reason, ended),
             Event::External(event) => self.guard(None, |service, cx| service.on_external(cx, event)),
-            Event::Stop => {}
+            Event::Wake => self.renew_limits(),
         }
         0
+    }
+
+    /// Hands new limits to the application. They do not come through the channel, which may be full.
+    fn renew_limits(&mut self) {
+        if let Some(limits) = self.shared.new_limits() {
+            self.guard(None, |service, cx| service.on_limits(cx, &limits));
+        }
     }
 
     fn open(&mut self, opened: Opened) {

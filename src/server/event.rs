@@ -58,8 +58,8 @@ pub(super) enum Event {
     },
     /// Any thread, through a handle.
     External(Box<dyn Any + Send>),
-    /// Wakes the dispatcher up to see that the server stops.
-    Stop,
+    /// Any thread: the dispatcher is to look whether the server stops, or has other limits.
+    Wake,
 }
 
 /// A connection that the application is to know of.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::engine::Context;
 use super::listener::Framing;
-use crate::wire::{Document, Element, Frame};
+use crate::wire::{Document, Element, Frame, Limits};
 
 /// An application: a state machine that the dispatcher thread feeds, one event at a time. It owns its state without
 /// locks. No method may block: everybody waits for it.
@@ -46,6 +46,11 @@ pub trait Service: Send {
     /// Another thread posted `event` through a [`Handle`](super::Handle).
     fn on_external(&mut self, cx: &mut Context<'_>, event: Box<dyn Any + Send>) {
         let _ = (cx, event);
+    }
+
+    /// The operator set other limits while the server runs. They count from here on.
+    fn on_limits(&mut self, cx: &mut Context<'_>, limits: &Limits) {
+        let _ = (cx, limits);
     }
 
     /// The server stops: the time to say farewell. Every connection is closed afterwards, without `on_close`.

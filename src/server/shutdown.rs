@@ -36,6 +36,8 @@ pub(super) struct Shared {
     /// Whether the observer is to be shown the frames that are sent.
     pub(super) wants_frames_out: bool,
     limits: RwLock<Arc<Limits>>,
+    /// Set when the limits were set anew and the dispatcher has not told the application.
+    limits_are_new: AtomicBool,
     stopping: AtomicBool,
     addresses: Vec<SocketAddr>,
     /// The sockets of the listeners, for as long as they accept.
@@ -48,6 +50,13 @@ impl Shared {
         Arc::clone(&self.limits.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The limits, if they were set anew since this was last asked.
+    pub(super) fn new_limits(&self) -> Option<Arc<Limits>> {
+        // Asked for each batch, so without writing to what other threads read.
+        let are_new = self.limits_are_new.load(Ordering::Relaxed) && self.limits_are_new.swap(false, Ordering::AcqRel);
+        are_new.then(|| self.limits())
+    }
+
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
     }
@@ -57,7 +66,7 @@ impl Shared {
         if self.stopping.swap(true, Ordering::AcqRel) {
             return;
         }
-        let _ = self.inbox.try_send(Event::Stop);
+        let _ = self.inbox.try_send(Event::Wake);
         // A thread that is blocked in accept sees the flag when somebody connects.
         for (address, socket) in self.addresses.iter().zip(&self.sockets) {
             let woken = TcpStream::connect_timeout(&reachable(*address), Duration::from_secs(1));
@@ -206,6 +215,7 @@ impl Builder {
             wants_frames_out: observer.wants_frames_out(),
             observer,
             limits: RwLock::new(Arc::new(self.limits)),
+            limits_are_new: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             addresses: self.listeners.iter().map(Listener::local_addr).collect(),
             sockets: self.listeners.iter().map(|listener| Arc::downgrade(&listener.socket)).collect(),
@@ -259,9 +269,14 @@ impl Handle {
         }
     }
 
-    /// Sets the limits for connections that begin from now on; those on time apply to all at once.
+    /// Sets the limits: what one connection may do, for those that begin from now on; what holds for the server, at
+    /// once. The application is told ([`on_limits`](Service::on_limits)). Cannot fail and never blocks, however much the
+    /// server has to do: that is when limits must be lowered.
     pub fn set_limits(&self, limits: Limits) {
         *self.shared.limits.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
+        self.shared.limits_are_new.store(true, Ordering::Release);
+        // With a full channel the dispatcher is awake anyway, and looks with its next batch.
+        let _ = self.shared.inbox.try_send(Event::Wake);
     }
 
     /// Makes the server stop; returns at once. [`Server::wait`] waits for it.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::engine::{Context, Engine, Outlet};
 use super::service::{CloseReason, ConnectionId, Message, Now, Peer, Service};
-use crate::wire::{Document, Frame, NUL};
+use crate::wire::{Document, Frame, Limits, NUL};
 
 /// A server without a network, for testing an application: connections are opened by the test, frames are handed
 /// over as text, time moves only when told to.
@@ -131,6 +131,11 @@ impl<S: Service> Stage<S> {
     /// Another thread posts `event`.
     pub fn post(&mut self, event: impl Any + Send) {
         self.play(|service, cx| service.on_external(cx, Box::new(event)));
+    }
+
+    /// The operator sets other limits.
+    pub fn set_limits(&mut self, limits: &Limits) {
+        self.play(|service, cx| service.on_limits(cx, limits));
     }
 
     /// The server begins to stop.

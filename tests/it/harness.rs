@@ -37,6 +37,7 @@ pub(crate) struct Probe {
     pub(crate) on_idle: On<ConnectionId>,
     pub(crate) on_close: On<ConnectionId>,
     pub(crate) on_tick: On<()>,
+    pub(crate) on_limits: On<Limits>,
     pub(crate) on_external: On<Box<dyn Any + Send>>,
     pub(crate) on_shutdown: On<()>,
 }
@@ -52,6 +53,7 @@ impl Default for Probe {
             on_idle: Box::new(|_, _| {}),
             on_close: Box::new(|_, _| {}),
             on_tick: Box::new(|_, ()| {}),
+            on_limits: Box::new(|_, _| {}),
             on_external: Box::new(|_, _| {}),
             on_shutdown: Box::new(|_, ()| {}),
         }
@@ -116,6 +118,9 @@ impl Service for Probe {
     fn on_external(&mut self, cx: &mut Context<'_>, event: Box<dyn Any + Send>) {
         self.tell(Told::External);
         (self.on_external)(cx, event);
+    }
+    fn on_limits(&mut self, cx: &mut Context<'_>, limits: &Limits) {
+        (self.on_limits)(cx, limits.clone());
     }
     fn on_shutdown(&mut self, cx: &mut Context<'_>) {
         self.tell(Told::Shutdown);

@@ -20,6 +20,7 @@ mod scripted;
 // The server over loopback.
 mod announce;
 mod class;
+mod budgets;
 mod closing;
 mod descriptors;
 mod embedding;
