@@ -12,6 +12,7 @@ use std::sync::Arc;
 use log::error;
 
 use super::envelope::{self, Envelope};
+use super::waiting::{Kept, Outboxes};
 use crate::wire::{Encode, NUL, write_frame};
 
 /// Bytes after which a batch is flushed even in the middle of an application's method (the dispatcher flushes sooner
@@ -116,7 +117,7 @@ impl Piece {
 pub(super) struct Sending<'batch> {
     batch: &'batch Batch,
     /// The frames for many, for clients that are behind; made when the first of them needs it.
-    shared: OnceCell<Arc<[u8]>>,
+    shared: OnceCell<Kept>,
     /// What was gathered last: the members of a room, one after the other, get the same.
     gathered: RefCell<Gathered>,
 }
@@ -148,14 +149,20 @@ impl<'batch> Sending<'batch> {
 
     /// The last `unsent` bytes of `pieces`, for a client that is behind: shared with the others that are, unless that
     /// would keep more than twice as much alive.
-    pub(super) fn rest(&self, pieces: &[Piece], wrapped: &Wrapped<'_>, unsent: usize) -> (Arc<[u8]>, Range<usize>) {
+    pub(super) fn rest(
+        &self,
+        pieces: &[Piece],
+        wrapped: &Wrapped<'_>,
+        unsent: usize,
+        outboxes: &Arc<Outboxes>,
+    ) -> (Kept, Range<usize>) {
         match (pieces, wrapped) {
             ([piece], Wrapped::AsTheyAre(_)) if piece.is_shared() && unsent * 2 >= self.batch.shared.len() => {
-                let all = self.shared.get_or_init(|| Arc::from(self.batch.shared.as_slice()));
+                let all = self.shared.get_or_init(|| Kept::new(&self.batch.shared, outboxes));
                 let end = piece.end as usize;
-                (Arc::clone(all), end - unsent..end)
+                (all.clone(), end - unsent..end)
             }
-            _ => (Arc::from(&wrapped[wrapped.len() - unsent..]), 0..unsent),
+            _ => (Kept::new(&wrapped[wrapped.len() - unsent..], outboxes), 0..unsent),
         }
     }
 }
@@ -202,8 +209,9 @@ impl Deref for Wrapped<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::waiting::Waiting;
     use super::*;
-    use crate::wire::Frame;
+    use crate::wire::{Frame, Limits};
 
     fn frame(text: &str) -> Frame {
         Frame::try_from(text).unwrap()
@@ -253,9 +261,13 @@ mod tests {
         let (small, large) = (batch.push_shared(&frame("1234")), batch.push_shared(&frame(&"x".repeat(99))));
         let answer = batch.push_single(&frame("ok"));
         let sending = Sending::new(&batch);
+        let outboxes = Outboxes::new(&Limits::default());
         let rest = |piece, unsent| {
             let wrapped = sending.wrapped(&[piece], &Envelope::Nul);
-            let (bytes, range) = sending.rest(&[piece], &wrapped, unsent);
+            let (kept, range) = sending.rest(&[piece], &wrapped, unsent, &outboxes);
+            let mut waiting = Waiting::new(Arc::clone(&outboxes));
+            waiting.push(kept, range);
+            let (bytes, range) = waiting.front().unwrap();
             assert_eq!(bytes[range], wrapped[wrapped.len() - unsent..]);
             bytes.len()
         };

@@ -127,9 +127,9 @@ impl Connection {
         if self.outbox.is_some() || self.settings.policy_only {
             return;
         }
-        let bytes_max = self.limits.outbox_bytes_max as usize;
+        let outboxes = Arc::clone(&self.shared.outboxes);
         let write_timeout = Limits::bound(self.limits.write_seconds_max).map(Duration::from_secs);
-        let outbox = Arc::new(Outbox::new(Arc::clone(&self.link), self.envelope.clone(), bytes_max, write_timeout));
+        let outbox = Arc::new(Outbox::new(Arc::clone(&self.link), self.envelope.clone(), outboxes, write_timeout));
         self.outbox = Some(Arc::clone(&outbox));
         self.shared.observer.opened(self.id, &self.peer);
         let opened = Opened { id: self.id, peer: self.peer.clone(), outbox, settings: Arc::clone(&self.settings) };

@@ -88,7 +88,7 @@ impl<S: Service> Dispatcher<S> {
         let trace = shared.wants_frames_out.then(|| Arc::clone(&shared.observer));
         Dispatcher {
             service,
-            engine: Engine::new(now, trace),
+            engine: Engine::new(now, Arc::clone(&shared.outboxes), trace),
             inbox,
             shared,
             next_tick: now.instant + TICK,

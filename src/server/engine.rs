@@ -6,7 +6,8 @@
 //!
 //! Knows: slots, pieces, outboxes. Must not know: threads, channels, what the application is.
 
-use std::sync::Arc;
+use std::cmp::Reverse;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use super::batch::{Batch, METHOD_BYTES_MAX, Piece, Sending};
@@ -14,6 +15,7 @@ use super::listener::{Frames, ListenerSettings};
 use super::observer::Observer;
 use super::outbox::{Outbox, Pushed};
 use super::service::{CloseReason, ConnectionId, Now, Peer};
+use super::waiting::Outboxes;
 use crate::wire::{Encode, NUL};
 
 /// Pieces for which room is kept when nothing needs it.
@@ -73,6 +75,10 @@ pub(super) struct Engine {
     closings: Vec<(ConnectionId, CloseReason)>,
     /// Outboxes that need a catch-up writer.
     behind: Vec<(ConnectionId, Arc<Outbox>)>,
+    /// Outboxes in which something may wait, on their way out or not: those that fell behind, while they are.
+    laggards: Vec<(ConnectionId, Weak<Outbox>)>,
+    /// The bounds of what waits.
+    outboxes: Arc<Outboxes>,
     /// Who is shown each frame that is sent, if anybody.
     trace: Option<Arc<dyn Observer>>,
     /// The time of the event being handled.
@@ -80,7 +86,7 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    pub(super) fn new(now: Now, trace: Option<Arc<dyn Observer>>) -> Engine {
+    pub(super) fn new(now: Now, outboxes: Arc<Outboxes>, trace: Option<Arc<dyn Observer>>) -> Engine {
         Engine {
             marks: Vec::new(),
             slots: Vec::new(),
@@ -90,6 +96,8 @@ impl Engine {
             earlier: Vec::new(),
             closings: Vec::new(),
             behind: Vec::new(),
+            laggards: Vec::new(),
+            outboxes,
             trace,
             now,
         }
@@ -172,6 +180,7 @@ impl Engine {
 
     /// Notes that an outbox needs a catch-up writer.
     pub(super) fn needs_writer(&mut self, id: ConnectionId, outbox: Arc<Outbox>) {
+        self.laggards.push((id, Arc::downgrade(&outbox)));
         self.behind.push((id, outbox));
     }
 
@@ -202,6 +211,7 @@ impl Engine {
     pub(super) fn relax(&mut self) {
         self.batch.relax();
         self.earlier.shrink_to(EARLIER_KEPT);
+        self.laggards.retain(|(_, outbox)| outbox.upgrade().is_some_and(|outbox| outbox.waiting().is_some()));
     }
 
     /// Notes `frame` for one connection.
@@ -278,16 +288,26 @@ impl Engine {
             match &mut slot.outlet {
                 Outlet::Outbox(outbox) => match outbox.push(&sending, &pieces) {
                     Pushed::Done => {}
-                    Pushed::FellBehind => self.behind.push((slot.id, Arc::clone(outbox))),
+                    Pushed::FellBehind => {
+                        self.laggards.push((slot.id, Arc::downgrade(outbox)));
+                        self.behind.push((slot.id, Arc::clone(outbox)));
+                    }
                     Pushed::Overflow => too_slow.push(slot.id),
                 },
                 Outlet::Buffer(buffer) => {
                     pieces.iter().for_each(|piece| buffer.extend_from_slice(self.batch.bytes(*piece)));
                 }
             }
+            // Not only at the end: a batch may be much for each of many.
+            if self.outboxes.is_over() {
+                shed(&self.laggards, &self.outboxes, &mut too_slow);
+            }
         }
         self.earlier.clear();
         self.batch.clear();
+        if self.outboxes.is_over() {
+            shed(&self.laggards, &self.outboxes, &mut too_slow);
+        }
         for id in too_slow {
             self.close(id, CloseReason::TooSlow);
             // Of one that is being closed for another reason it must be known, too, that it did not get all.
@@ -295,6 +315,26 @@ impl Engine {
                 *reason = CloseReason::TooSlow;
             }
         }
+    }
+}
+
+/// Lets those go who have most waiting, until what waits for all together is well within its bound.
+#[cold]
+fn shed(laggards: &[(ConnectionId, Weak<Outbox>)], outboxes: &Outboxes, gone: &mut Vec<ConnectionId>) {
+    let waiting = |(id, outbox): &(ConnectionId, Weak<Outbox>)| {
+        let outbox = outbox.upgrade()?;
+        let count = outbox.waiting().filter(|count| *count > 0)?;
+        Some((Reverse(count), *id, outbox))
+    };
+    let mut waiting: Vec<_> = laggards.iter().filter_map(waiting).collect();
+    waiting.sort_unstable_by_key(|(count, id, _)| (*count, *id));
+    for (_, id, outbox) in waiting {
+        if !outboxes.is_to_shrink() {
+            return;
+        }
+        outbox.link().kill(CloseReason::TooSlow);
+        outbox.discard();
+        gone.push(id);
     }
 }
 

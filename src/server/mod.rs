@@ -68,6 +68,9 @@ mod envelope;
 // Bytes on their way to one client.
 mod outbox;
 
+// What waits for clients, counted.
+mod waiting;
+
 // Who is told what happens.
 mod observer;
 

@@ -11,9 +11,7 @@
 //!
 //! Knows: one client's link, its queue, how its frames are wrapped. Must not know: who decided to send.
 
-use std::collections::VecDeque;
 use std::io::ErrorKind;
-use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,6 +19,7 @@ use super::batch::{Piece, Sending};
 use super::envelope::{self, Envelope, Header};
 use super::link::Link;
 use super::service::CloseReason;
+use super::waiting::{Outboxes, Waiting};
 
 /// How long a catch-up writer waits for more before it ends: a client that fell behind once tends to again.
 const LINGER: Duration = Duration::from_millis(250);
@@ -42,8 +41,6 @@ pub(super) struct Outbox {
     state: Mutex<State>,
     /// Signals the catch-up writer: there is something to do.
     work: Condvar,
-    /// The bytes that may wait.
-    bytes_max: usize,
     /// How long a client that is behind may take not one byte.
     write_timeout: Option<Duration>,
 }
@@ -51,10 +48,8 @@ pub(super) struct Outbox {
 struct State {
     /// Whether a catch-up writer sends, and not the dispatcher.
     behind: bool,
-    /// What waits, oldest first. Empty when Level.
-    queue: VecDeque<Chunk>,
-    /// The bytes in `queue`.
-    queued_bytes: usize,
+    /// What waits. Empty when Level.
+    waiting: Waiting,
     envelope: Envelope,
     /// Whether the client was told, in its protocol's words, that nothing more comes.
     said_close: bool,
@@ -66,30 +61,23 @@ struct State {
     used: bool,
 }
 
-/// Bytes that wait, perhaps shared with other clients.
-struct Chunk {
-    bytes: Arc<[u8]>,
-    range: Range<usize>,
-}
-
 impl Outbox {
     pub(super) fn new(
         link: Arc<Link>,
         envelope: Envelope,
-        bytes_max: usize,
+        outboxes: Arc<Outboxes>,
         write_timeout: Option<Duration>,
     ) -> Outbox {
         let state = State {
             behind: false,
-            queue: VecDeque::new(),
-            queued_bytes: 0,
+            waiting: Waiting::new(outboxes),
             envelope,
             said_close: false,
             finishing: false,
             finished: None,
             used: false,
         };
-        Outbox { link, state: Mutex::new(state), work: Condvar::new(), bytes_max, write_timeout }
+        Outbox { link, state: Mutex::new(state), work: Condvar::new(), write_timeout }
     }
 
     pub(super) fn link(&self) -> &Arc<Link> {
@@ -112,18 +100,18 @@ impl Outbox {
         if rest == 0 || self.link.is_dead() {
             return Pushed::Done;
         }
-        if state.queued_bytes + rest > self.bytes_max {
+        if !state.waiting.has_room(rest) {
             // A part may have been sent. Nothing can follow it.
             self.link.kill(CloseReason::TooSlow);
             return Pushed::Overflow;
         }
         if sent < header.len() {
-            state.queue.push_back(Chunk::of(&header[sent..]));
+            state.waiting.push_own(&header[sent..]);
         }
         let unsent = rest.min(bytes.len());
-        let (bytes, range) = sending.rest(pieces, &bytes, unsent);
-        state.queue.push_back(Chunk { bytes, range });
-        self.queued(&mut state, rest)
+        let (kept, range) = sending.rest(pieces, &bytes, unsent, state.waiting.outboxes());
+        state.waiting.push(kept, range);
+        self.queued(&mut state)
     }
 
     /// Sends or queues control messages, whole ones, after what was pushed before. Never blocks. After `is_last`
@@ -133,7 +121,7 @@ impl Outbox {
         if state.finishing || state.said_close || self.link.is_dead() {
             return Pushed::Done;
         }
-        if state.behind && state.queued_bytes + bytes.len() > self.bytes_max {
+        if state.behind && !state.waiting.has_room(bytes.len()) {
             return Pushed::Overflow;
         }
         state.said_close = is_last;
@@ -166,6 +154,12 @@ impl Outbox {
         pushed
     }
 
+    /// What waits, as it counts in the bound of one client; `None` when the client is level.
+    pub(super) fn waiting(&self) -> Option<usize> {
+        let state = self.lock();
+        state.behind.then(|| state.waiting.count())
+    }
+
     /// When the last byte was handed to the system after [`finish`](Outbox::finish); `None` while bytes wait.
     pub(super) fn finished(&self) -> Option<Instant> {
         self.lock().finished
@@ -191,38 +185,35 @@ impl Outbox {
         let _ = self.link.set_write_timeout(self.write_timeout);
         let mut state = self.lock();
         while !self.link.is_dead() {
-            let Some(chunk) = state.queue.front() else {
+            let Some((bytes, range)) = state.waiting.front() else {
                 if state.finishing {
                     return self.end(&mut state);
                 }
                 let (waited, timeout) = self.work.wait_timeout(state, LINGER).unwrap_or_else(PoisonError::into_inner);
                 state = waited;
-                if timeout.timed_out() && state.queue.is_empty() && !state.finishing {
+                if timeout.timed_out() && state.waiting.is_empty() && !state.finishing {
                     state.behind = false;
                     return;
                 }
                 continue;
             };
-            let (bytes, range) = (Arc::clone(&chunk.bytes), chunk.range.clone());
             drop(state);
             let sent = self.link.send(&bytes[range]);
             state = self.lock();
             match sent {
-                Ok(sent) => state.sent(sent),
+                Ok(sent) => state.waiting.sent(sent),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.link.kill(CloseReason::WriteTimeout),
                 Err(error) => self.link.kill(CloseReason::Lost(error.to_string())),
             }
         }
-        state.queue = VecDeque::new();
-        state.queued_bytes = 0;
+        state.waiting.clear();
     }
 
     /// Drops what waits. The link is dead or about to be.
     pub(super) fn discard(&self) {
         let mut state = self.lock();
         state.finishing = true;
-        state.queue = VecDeque::new();
-        state.queued_bytes = 0;
+        state.waiting.clear();
         self.work.notify_one();
     }
 
@@ -233,13 +224,12 @@ impl Outbox {
         if rest == 0 || self.link.is_dead() {
             return Pushed::Done;
         }
-        state.queue.push_back(Chunk::of(&bytes[sent..]));
-        self.queued(state, rest)
+        state.waiting.push_own(&bytes[sent..]);
+        self.queued(state)
     }
 
-    /// Notes that `count` bytes more wait, for the catch-up writer or for one that is to be started.
-    fn queued(&self, state: &mut State, count: usize) -> Pushed {
-        state.queued_bytes += count;
+    /// Notes that more waits, for the catch-up writer or for one that is to be started.
+    fn queued(&self, state: &mut State) -> Pushed {
         if state.behind {
             self.work.notify_one();
             Pushed::Done
@@ -275,26 +265,6 @@ impl Outbox {
     }
 }
 
-impl Chunk {
-    /// Bytes of this client alone.
-    fn of(bytes: &[u8]) -> Chunk {
-        Chunk { bytes: Arc::from(bytes), range: 0..bytes.len() }
-    }
-}
-
-impl State {
-    /// Takes `sent` bytes off the front of the queue.
-    fn sent(&mut self, sent: usize) {
-        self.queued_bytes = self.queued_bytes.saturating_sub(sent);
-        if let Some(front) = self.queue.front_mut() {
-            front.range.start += sent;
-            if front.range.is_empty() {
-                self.queue.pop_front();
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Read;
@@ -302,7 +272,7 @@ mod tests {
 
     use super::super::batch::Batch;
     use super::*;
-    use crate::wire::Frame;
+    use crate::wire::{Frame, Limits};
 
     #[test]
     fn nothing_follows_a_message_that_was_cut_off() {
@@ -311,7 +281,8 @@ mod tests {
             let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
             let link = Arc::new(Link::new(listener.accept().unwrap().0));
-            let outbox = Outbox::new(Arc::clone(&link), envelope.clone(), 1 << 20, None);
+            let limits = Limits { outbox_bytes_max: 1 << 20, ..Limits::default() };
+            let outbox = Outbox::new(Arc::clone(&link), envelope.clone(), Outboxes::new(&limits), None);
             let mut batch = Batch::default();
             let whole = batch.push_shared(&Frame::new("x".repeat(64 << 20)).unwrap());
             assert_eq!(outbox.push(&Sending::new(&batch), &[whole]), Pushed::Overflow);

@@ -314,7 +314,7 @@ impl fmt::Display for CloseReason {
             }
             CloseReason::FrameTooLong { frame_bytes_max } => write!(f, "no zero byte within {frame_bytes_max} bytes"),
             CloseReason::TooFast => f.write_str("frames kept coming above frames_per_second_max"),
-            CloseReason::TooSlow => f.write_str("it reads too slowly: outbox_bytes_max exceeded"),
+            CloseReason::TooSlow => f.write_str("it reads too slowly: outbox_bytes_max or outboxes_bytes_max exceeded"),
             CloseReason::WriteTimeout => f.write_str("it took no byte within write_seconds_max"),
             CloseReason::NoThreadLeft => f.write_str("it fell behind and no thread is left to write to it"),
             CloseReason::AddressFull => f.write_str("its address has as many connections as it may"),

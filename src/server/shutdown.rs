@@ -25,6 +25,7 @@ use super::observer::{Observer, Silent};
 use super::seats::Seats;
 use super::service::Service;
 use super::threads;
+use super::waiting::Outboxes;
 use crate::wire::Limits;
 
 /// What the threads of a server share.
@@ -32,6 +33,7 @@ pub(super) struct Shared {
     pub(super) inbox: Sender<Event>,
     pub(super) budget: Budget,
     pub(super) seats: Arc<Seats>,
+    pub(super) outboxes: Arc<Outboxes>,
     pub(super) observer: Arc<dyn Observer>,
     /// Whether the observer is to be shown the frames that are sent.
     pub(super) wants_frames_out: bool,
@@ -211,6 +213,7 @@ impl Builder {
         let shared = Arc::new(Shared {
             inbox,
             budget: Budget::new(),
+            outboxes: Outboxes::new(&self.limits),
             seats: Arc::new(Seats::new(Arc::clone(&observer))),
             wants_frames_out: observer.wants_frames_out(),
             observer,
@@ -273,6 +276,7 @@ impl Handle {
     /// once. The application is told ([`on_limits`](Service::on_limits)). Cannot fail and never blocks, however much the
     /// server has to do: that is when limits must be lowered.
     pub fn set_limits(&self, limits: Limits) {
+        self.shared.outboxes.set_limits(&limits);
         *self.shared.limits.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(limits);
         self.shared.limits_are_new.store(true, Ordering::Release);
         // With a full channel the dispatcher is awake anyway, and looks with its next batch.

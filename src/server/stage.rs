@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::engine::{Context, Engine, Outlet};
 use super::service::{CloseReason, ConnectionId, Message, Now, Peer, Service};
+use super::waiting::Outboxes;
 use crate::wire::{Document, Frame, Limits, NUL};
 
 /// A server without a network, for testing an application: connections are opened by the test, frames are handed
@@ -40,7 +41,13 @@ impl<S: Service> Stage<S> {
     /// A stage with nobody on it, at 2026-01-01T00:00:00Z.
     pub fn new(service: S) -> Stage<S> {
         let now = Now { instant: Instant::now(), unix: Duration::from_secs(1_767_225_600) };
-        Stage { service, engine: Engine::new(now, None), serial: 0, closed: Vec::new(), nodes_max: 4_096 }
+        Stage {
+            service,
+            engine: Engine::new(now, Outboxes::new(&Limits::default()), None),
+            serial: 0,
+            closed: Vec::new(),
+            nodes_max: 4_096,
+        }
     }
 
     /// A connection appears, from 127.0.0.1.

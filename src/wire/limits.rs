@@ -76,6 +76,8 @@ limits! {
     frames_burst_max = 200, optional;
     /// Bytes waiting for one client that reads too slowly; beyond it the client is closed. 0 is refused.
     outbox_bytes_max = 4 << 20, required;
+    /// Bytes waiting for all such clients together; beyond it those with most are closed.
+    outboxes_bytes_max = 256 << 20, optional;
     /// Seconds in which a client that is behind must take at least one byte.
     write_seconds_max = 30, optional;
     /// Seconds that a graceful stop waits for clients to take what was sent to them.

@@ -19,8 +19,8 @@ mod scripted;
 
 // The server over loopback.
 mod announce;
-mod class;
 mod budgets;
+mod class;
 mod closing;
 mod descriptors;
 mod embedding;
