@@ -5,12 +5,13 @@
 use super::Chat;
 use super::commands::{alive, history, join, leave, login, message, nick, password, quit, rooms, set, topic, users};
 use super::error::{Code, Refusal};
-use super::vocabulary;
+use super::name::Typed;
+use super::vocabulary::{self, Body};
 use crate::server::{ConnectionId, Context};
 use crate::wire::{Document, Element};
 
-/// The most bytes of a request's `id`: it is sent back with the answer.
-const ID_BYTES_MAX: usize = 256;
+/// The most bytes of any attribute that the chat looks at.
+const ATTRIBUTE_BYTES_MAX: usize = 256;
 
 /// The most bytes of an answer's tags, attributes and zero byte, with the name of a room but without topic and `re`.
 const ANSWER_BYTES_MORE: usize = 320;
@@ -58,11 +59,12 @@ pub(super) fn find(name: &str) -> Option<&'static Command> {
     COMMANDS.iter().find(|command| command.name == name)
 }
 
-/// A request, as its handler sees it.
+/// A request, as its handler sees it: each string that comes from the peer has met its bound before a handler gets it,
+/// because there is no other way to it than these methods.
 pub(super) struct Request<'a> {
     /// Who sent it.
     pub(super) from: ConnectionId,
-    pub(super) document: &'a Document,
+    document: &'a Document,
     /// What the answer is to carry as `re`.
     pub(super) id: Option<&'a str>,
 }
@@ -70,11 +72,9 @@ pub(super) struct Request<'a> {
 impl<'a> Request<'a> {
     /// The request in a document.
     pub(super) fn new(from: ConnectionId, document: &'a Document) -> Result<Request<'a>, Refusal> {
-        let id = document.attribute("id");
-        if id.is_some_and(|id| id.len() > ID_BYTES_MAX) {
-            return Err(Refusal::new(Code::TooLong, format!("The id of a request has at most {ID_BYTES_MAX} bytes.")));
-        }
-        Ok(Request { from, document, id })
+        let request = Request { from, document, id: None };
+        let id = request.attribute("id")?;
+        Ok(Request { id, ..request })
     }
 
     /// The name of the root as it was typed: a prefixed name is none of ours.
@@ -86,22 +86,38 @@ impl<'a> Request<'a> {
     }
 
     /// An attribute that may be missing.
-    pub(super) fn attribute(&self, name: &str) -> Option<&'a str> {
-        self.document.attribute(name)
+    pub(super) fn attribute(&self, name: &str) -> Result<Option<&'a str>, Refusal> {
+        let value = self.document.attribute(name);
+        if value.is_some_and(|value| value.len() > ATTRIBUTE_BYTES_MAX) {
+            let text = format!("The attribute {name} has at most {ATTRIBUTE_BYTES_MAX} bytes.");
+            return Err(Refusal::new(Code::TooLong, text));
+        }
+        Ok(value)
     }
 
     /// An attribute that must be there.
     pub(super) fn required(&self, name: &str) -> Result<&'a str, Refusal> {
-        self.attribute(name).ok_or_else(|| {
+        self.attribute(name)?.ok_or_else(|| {
             let text = format!("<{}> needs the attribute {name}=\"..\".", self.name());
             Refusal::new(Code::BadRequest, text)
         })
     }
 
+    /// An attribute that must be there and hold a name; `otherwise` says what is wrong with one that is too long.
+    pub(super) fn required_name(&self, name: &str, otherwise: Code) -> Result<Typed<'a>, Refusal> {
+        Typed::new(self.required(name)?).ok_or(otherwise.into())
+    }
+
+    /// An attribute that holds a name, if it is there; `otherwise` says what is wrong with one that is too long.
+    pub(super) fn attribute_name(&self, name: &str, otherwise: Code) -> Result<Option<Typed<'a>>, Refusal> {
+        let typed = |text| Typed::new(text).ok_or(otherwise.into());
+        self.attribute(name)?.map(typed).transpose()
+    }
+
     /// An attribute that is a whole number, if it is there.
     pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Refusal> {
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        match self.attribute(name) {
+        match self.attribute(name)? {
             None => Ok(None),
             // More digits than fit mean a number above all others.
             Some(text) if digits(text) => Ok(Some(text.parse().unwrap_or(u64::MAX))),
@@ -109,14 +125,27 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The content, where only text makes sense.
-    pub(super) fn text(&self) -> Result<String, Refusal> {
+    /// The content as it was sent, of at most the bytes of a frame: it is told on, or weighed, and not looked into.
+    pub(super) fn body(&self) -> Body<'a> {
+        Body::new(self.document)
+    }
+
+    /// The content, where only text makes sense, of at most `bytes_max` bytes; `what` it is.
+    pub(super) fn text(&self, what: &str, bytes_max: usize) -> Result<String, Refusal> {
         let root = self.document.root();
-        if root.children().any(|child| child.is_element()) {
-            let text = format!("The content of <{}> is text, without elements.", self.name());
-            return Err(Refusal::new(Code::BadRequest, text));
+        let mut all = String::new();
+        for child in root.children() {
+            if child.is_element() {
+                let text = format!("The content of <{}> is text, without elements.", self.name());
+                return Err(Refusal::new(Code::BadRequest, text));
+            }
+            let text = child.text().filter(|_| child.is_text()).unwrap_or_default();
+            if all.len() + text.len() > bytes_max {
+                return Err(Refusal::new(Code::TooLong, format!("{what} has at most {bytes_max} bytes.")));
+            }
+            all.push_str(text);
         }
-        Ok(root.children().filter(|child| child.is_text()).filter_map(|child| child.text()).collect())
+        Ok(all)
     }
 
     /// The most bytes that an answer has around what is answered, if it names a room.

@@ -53,7 +53,7 @@ codes! {
     /// A nick that nobody can have.
     BadNick = "bad-nick", "A nick has 1 to 32 characters: none that cannot be seen, and not spaces alone.";
     /// Somebody has the nick, or one that is compared equal.
-    NickInUse = "nick-in-use", "Somebody here has this nick. Choose another one.";
+    NickInUse = "nick-in-use", "Somebody here has this nick, or one that looks the same. Choose another one.";
     /// A name that no room can have.
     BadRoom = "bad-room", "The name of a room has 1 to 32 characters: none that cannot be seen, and not spaces alone.";
     /// There is no room of that name.

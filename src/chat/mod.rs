@@ -31,6 +31,12 @@ mod commands;
 // Names of people and rooms: what they may be, when two are the same.
 mod name;
 
+// The Nickname profile of PRECIS, for names beyond ASCII.
+mod profile;
+
+// When two names look the same.
+mod looks;
+
 // Who is here, and who was a moment ago.
 mod user;
 

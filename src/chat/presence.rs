@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::command::Request;
 use super::error::{Code, Refusal};
-use super::name::{self, Key};
+use super::name::{self, Key, Typed};
 use super::room::{Role, Room, Rooms};
 use super::user::{Lost, User, Users};
 use super::{Chat, vocabulary};
@@ -32,7 +32,7 @@ pub(super) fn seat<'a>(
     {
         return Ok((user, room));
     }
-    let room = name::key(room).and_then(|key| rooms.get(&key)).ok_or(Code::NoSuchRoom)?;
+    let room = Typed::new(room).and_then(name::key).and_then(|key| rooms.get(&key)).ok_or(Code::NoSuchRoom)?;
     if user.rooms.contains(&room.name.key) { Ok((user, room)) } else { Err(Code::NotInRoom.into()) }
 }
 

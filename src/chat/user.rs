@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::looks::looks;
 use super::name::{Key, Name};
 use super::room::Role;
 use super::variables::Variables;
@@ -67,7 +68,8 @@ pub(super) struct Lost {
 #[derive(Default)]
 pub(super) struct Users {
     by_connection: HashMap<ConnectionId, User>,
-    by_nick: HashMap<Key, ConnectionId>,
+    /// By what nicks look like: each person is here once or twice.
+    by_looks: HashMap<Arc<str>, ConnectionId>,
     by_session: HashMap<Session, ConnectionId>,
     lost: HashMap<Session, Lost>,
     /// The sessions of `lost`, longest lost first. A session that came back and was lost again is there twice.
@@ -92,7 +94,14 @@ impl Users {
 
     /// Who has the nick that is compared by `key`.
     pub(super) fn with_nick(&self, key: &str) -> Option<ConnectionId> {
-        self.by_nick.get(key).copied()
+        // Names that are the same look the same, as they are compared.
+        let id = self.by_looks.get(&*looks(key)).copied()?;
+        self.get(id).filter(|user| *user.name.key == *key).map(|_| id)
+    }
+
+    /// Whether somebody but `except` has a nick that is compared equal, or that people would take for this one.
+    pub(super) fn resembles(&self, name: &Name, except: Option<ConnectionId>) -> bool {
+        name.looks.iter().filter_map(|looks| self.by_looks.get(looks)).any(|id| Some(*id) != except)
     }
 
     /// The link that the session is on.
@@ -100,9 +109,9 @@ impl Users {
         self.by_session.get(&session).copied()
     }
 
-    /// Takes a person in. Nobody MUST have the nick or the session, and the connection nobody.
+    /// Takes a person in. Nobody MUST have a nick that resembles this one, or the session; nor the connection anybody.
     pub(super) fn insert(&mut self, id: ConnectionId, user: User) {
-        self.by_nick.insert(Arc::clone(&user.name.key), id);
+        self.take_looks(&user.name, id);
         self.by_session.insert(user.session, id);
         self.by_connection.insert(id, user);
     }
@@ -110,24 +119,35 @@ impl Users {
     /// Lets a person go.
     pub(super) fn remove(&mut self, id: ConnectionId) -> Option<User> {
         let user = self.by_connection.remove(&id)?;
-        self.by_nick.remove(&user.name.key);
+        self.give_looks_back(&user.name);
         self.by_session.remove(&user.session);
         Some(user)
     }
 
-    /// Gives a person another name. Nobody else MUST have it.
+    /// Gives a person another name. Nobody else's MUST resemble it.
     pub(super) fn rename(&mut self, id: ConnectionId, name: Arc<Name>) {
-        if let Some(user) = self.by_connection.get_mut(&id) {
-            self.by_nick.remove(&user.name.key);
-            self.by_nick.insert(Arc::clone(&name.key), id);
-            user.name = name;
+        let Some(user) = self.by_connection.get_mut(&id) else { return };
+        let old = std::mem::replace(&mut user.name, Arc::clone(&name));
+        self.give_looks_back(&old);
+        self.take_looks(&name, id);
+    }
+
+    fn take_looks(&mut self, name: &Name, id: ConnectionId) {
+        for looks in &name.looks {
+            self.by_looks.insert(Arc::clone(looks), id);
+        }
+    }
+
+    fn give_looks_back(&mut self, name: &Name) {
+        for looks in &name.looks {
+            self.by_looks.remove(looks);
         }
     }
 
     /// Drops whatever still points to a connection, after a handler panicked half way.
     pub(super) fn sweep(&mut self, id: ConnectionId) {
         self.by_connection.remove(&id);
-        self.by_nick.retain(|_, holder| *holder != id);
+        self.by_looks.retain(|_, holder| *holder != id);
         self.by_session.retain(|_, holder| *holder != id);
     }
 
@@ -184,6 +204,7 @@ impl Users {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::name::Typed;
     use crate::chat::vocabulary;
     use crate::wire::{Document, Frame};
 
@@ -191,9 +212,9 @@ mod tests {
         let value = format!("<set>{}</set>", "v".repeat(value_bytes));
         let document = Document::parse(Frame::try_from(&*value).expect("a frame"), 9).expect("a document");
         let mut variables = Variables::default();
-        let set = vocabulary::set_of_person("v", &document);
-        variables.set("v", &document, set, None).expect("the first variable");
-        let name = Arc::new(Name::nick("ann").expect("a nick"));
+        let value = vocabulary::Body::new(&document);
+        variables.set("v", value, vocabulary::set_of_person("v", value), None).expect("the first variable");
+        let name = Arc::new(Name::nick(Typed::new("ann").expect("short")).expect("a nick"));
         User { name, session: Session(session), rooms: Vec::new(), variables }
     }
 

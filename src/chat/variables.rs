@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 
 use super::error::{Code, Refusal};
-use crate::wire::{Document, Element};
+use super::vocabulary::Body;
+use crate::wire::Element;
 
 /// The most bytes of a value, with the namespace declarations that it needs.
 pub(super) const VALUE_BYTES_MAX: usize = 1_024;
@@ -23,16 +24,10 @@ pub(super) struct Variables {
 }
 
 impl Variables {
-    /// Keeps what `document` says: `set` is the frame that tells it. Without content the variable is deleted.
-    pub(super) fn set(
-        &mut self,
-        name: &str,
-        document: &Document,
-        set: Element,
-        max: Option<u64>,
-    ) -> Result<(), Refusal> {
+    /// Keeps `value`: `set` is the frame that tells it. Without content the variable is deleted.
+    pub(super) fn set(&mut self, name: &str, value: Body<'_>, set: Element, max: Option<u64>) -> Result<(), Refusal> {
         let is_new = !self.values.contains_key(name);
-        let deletes = document.content().is_empty();
+        let deletes = value.is_empty();
         if is_new && !deletes && max.is_some_and(|max| self.values.len() as u64 >= max) {
             return Err(Code::TooManyVariables.into());
         }
@@ -66,13 +61,12 @@ impl Variables {
 }
 
 /// Refuses names and values that cannot be kept.
-pub(super) fn check(name: &str, document: &Document) -> Result<(), Refusal> {
+pub(super) fn check(name: &str, value: Body<'_>) -> Result<(), Refusal> {
     let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b':');
     if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(known) {
         return Err(Code::BadVariable.into());
     }
-    let declared: usize = document.declarations().map(|(name, value)| name.len() + value.len()).sum();
-    if document.content().len() + declared > VALUE_BYTES_MAX {
+    if value.bytes() > VALUE_BYTES_MAX {
         let text = format!("The value of a variable has at most {VALUE_BYTES_MAX} bytes, its namespaces counted.");
         return Err(Refusal::new(Code::TooLong, text));
     }

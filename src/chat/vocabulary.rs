@@ -26,6 +26,28 @@ impl<Text: AsRef<[u8]>> Encode for Written<Text> {
     }
 }
 
+/// The content of a request, to be told exactly as it was sent, with the namespaces that it needs.
+#[derive(Clone, Copy)]
+pub(super) struct Body<'a>(&'a Document);
+
+impl<'a> Body<'a> {
+    /// The content of `document`'s root.
+    pub(super) fn new(document: &'a Document) -> Body<'a> {
+        Body(document)
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(self) -> bool {
+        self.0.content().is_empty()
+    }
+
+    /// The bytes that it takes wherever it is told.
+    pub(super) fn bytes(self) -> usize {
+        let declared = self.0.declarations().map(|(name, value)| " =".len() + name.len() + value.len());
+        self.0.content().len() + declared.sum::<usize>()
+    }
+}
+
 /// A message that is told again: the frame as it was, marked.
 pub(super) struct Replayed<'record>(pub(super) &'record Record);
 
@@ -132,13 +154,13 @@ pub(super) fn topic(room: &Room, from: Option<&Name>) -> Element {
 }
 
 /// A room's variable.
-pub(super) fn set_of_room(room: &Name, name: &str, document: &Document) -> Element {
-    Element::new("set").attribute("room", &room.shown).attribute("name", name).content_of(document)
+pub(super) fn set_of_room(room: &Name, name: &str, value: Body<'_>) -> Element {
+    Element::new("set").attribute("room", &room.shown).attribute("name", name).content_of(value.0)
 }
 
 /// A person's variable, without saying whose: that may change. See [`of_person`].
-pub(super) fn set_of_person(name: &str, document: &Document) -> Element {
-    Element::new("set").attribute("name", name).content_of(document)
+pub(super) fn set_of_person(name: &str, value: Body<'_>) -> Element {
+    Element::new("set").attribute("name", name).content_of(value.0)
 }
 
 /// A person's variable, saying whose it is.
@@ -159,7 +181,7 @@ pub(super) fn message(
     place: &Place<'_>,
     from: &Name,
     time: &str,
-    document: &Document,
+    body: Body<'_>,
 ) -> usize {
     let (attribute, name) = match place {
         Place::Room(name) => ("room", name),
@@ -170,11 +192,11 @@ pub(super) fn message(
     for (attribute, written) in [(attribute, &*name.escaped), ("from", &*from.escaped), ("time", time)] {
         push_attribute(frame, attribute, written);
     }
-    for (name, value) in document.declarations() {
+    for (name, value) in body.0.declarations() {
         let _ = write!(frame, " {name}={value}");
     }
     let attributes_end = frame.len();
-    close_element(frame, "message", document.content());
+    close_element(frame, "message", body.0.content());
     attributes_end
 }
 

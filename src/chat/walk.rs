@@ -254,7 +254,7 @@ impl Walk {
                 assert!(room.members().contains(&id), "{context}: {key} does not know {:?}", user.name);
             }
         }
-        for key in NICKS.iter().filter_map(|nick| name::key(nick)) {
+        for key in NICKS.iter().filter_map(|nick| name::Typed::new(nick).and_then(name::key)) {
             let held = nicks.iter().any(|nick| ***nick == *key);
             assert_eq!(chat.users.with_nick(&key).is_some(), held, "{context}: who is {key}?");
         }
@@ -325,7 +325,8 @@ impl Walk {
         assert!(number > self.last_message, "{context}: {number} is not above {}", self.last_message);
         self.last_message = number;
         let document = Document::parse(Frame::try_from(&*frame).expect("no zero byte"), 64).expect("checked above");
-        let room = name::key(document.attribute("room").expect("checked above")).expect("a name");
+        let room = document.attribute("room").expect("checked above");
+        let room = name::Typed::new(room).and_then(name::key).expect("a name");
         let members = self.stage.service.rooms.get(&room).expect("the room").members();
         for (id, messages) in heard.into_iter().filter(|(id, _)| self.open.contains(id)) {
             assert_eq!(messages, usize::from(members.contains(&id)), "{context}: {id} gets {frame}");

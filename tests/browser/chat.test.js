@@ -156,7 +156,7 @@ test("what is refused is said in a sentence", async () => {
   await other.goto(server.origin);
   await other.getByLabel("Your name", { exact: true }).fill("ANN");
   await other.getByRole("button", { name: "Come in" }).click();
-  await other.getByRole("alert").getByText("Somebody here has this nick. Choose another one.").waitFor();
+  await other.getByRole("alert").getByText("Somebody here has this nick, or one that looks the same. Choose another one.").waitFor();
   await other.getByLabel("Your name", { exact: true }).fill("anton");
   await other.getByRole("button", { name: "Come in" }).click();
   await other.getByRole("heading", { name: "# lobby" }).waitFor();

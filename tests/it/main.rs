@@ -54,6 +54,8 @@ mod websocket_handshake;
 mod conversations;
 #[cfg(feature = "chat")]
 mod crowds;
+#[cfg(feature = "chat")]
+mod hostile_chat;
 
 // The program.
 #[cfg(all(feature = "cli", target_os = "linux"))]

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crate::chat::Chat;
 use crate::chat::command::Request;
-use crate::chat::commands::password;
 use crate::chat::commands::users::{VARIABLES_SHARE, list};
 use crate::chat::error::{Code, Refusal};
 use crate::chat::history::{Page, Query};
@@ -17,7 +16,7 @@ use crate::wire::Limits;
 /// Enters the room, then tells it: who is there, its variables and those of the people listed, what was said. In a
 /// room one is in already it only tells.
 pub(in crate::chat) fn run(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Refusal> {
-    let name = Name::room(request.required("room")?)?;
+    let name = Name::room(request.required_name("room", Code::BadRoom)?)?;
     let key = Arc::clone(&name.key);
     let (count, after) = (request.number("history")?, request.number("after")?);
     let user = chat.users.get(request.from).ok_or(Code::NotLoggedIn)?;
@@ -42,12 +41,11 @@ pub(in crate::chat) fn run(chat: &mut Chat, cx: &mut Context<'_>, request: &Requ
 
 /// Whether the person may enter the room, if it is there. Gives the password that the request names.
 fn check<'a>(chat: &Chat, request: &Request<'a>, key: &Key) -> Result<Option<&'a str>, Refusal> {
-    let given = request.attribute("password").filter(|password| !password.is_empty());
+    let given = request.attribute("password")?.filter(|password| !password.is_empty());
     let password = chat.rooms.get(key).and_then(|room| room.password.as_deref());
     if password.is_some() && given != password {
         return Err(Code::WrongPassword.into());
     }
-    given.map_or(Ok(()), password::check)?;
     let rooms = chat.users.get(request.from).map_or(0, |user| user.rooms.len());
     match Limits::bound(chat.limits().rooms_per_user_max) {
         Some(max) if rooms as u64 >= max => Err(Code::TooManyRooms.into()),

@@ -18,7 +18,7 @@ pub(in crate::chat) fn run(chat: &mut Chat, cx: &mut Context<'_>, request: &Requ
     if chat.users.get(request.from).is_some() {
         return Err(Code::AlreadyLoggedIn.into());
     }
-    let session = request.attribute("session").and_then(Session::parse);
+    let session = request.attribute("session")?.and_then(Session::parse);
     let resumed = match session {
         Some(session) if chat.users.with_session(session).is_some() => take_over(chat, cx, request, session),
         Some(session) if chat.users.lost(session).is_some() => {
@@ -38,11 +38,8 @@ pub(in crate::chat) fn run(chat: &mut Chat, cx: &mut Context<'_>, request: &Requ
 
 /// The nick that the request asks for.
 fn wanted(chat: &Chat, request: &Request<'_>) -> Result<Name, Refusal> {
-    let name = Name::nick(request.required("nick")?)?;
-    match chat.users.with_nick(&name.key) {
-        Some(_) => Err(Code::NickInUse.into()),
-        None => Ok(name),
-    }
+    let name = Name::nick(request.required_name("nick", Code::BadNick)?)?;
+    if chat.users.resembles(&name, None) { Err(Code::NickInUse.into()) } else { Ok(name) }
 }
 
 fn enter(chat: &mut Chat, id: ConnectionId, user: User) {
@@ -68,10 +65,8 @@ fn take_over(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>, sessi
 /// Brings a person back whose link was lost, under the nick of then, or under the one asked for if that is taken.
 fn come_back(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>, session: Session) -> Result<(), Refusal> {
     let Some(lost) = chat.users.lost(session) else { return Ok(()) };
-    let name = match chat.users.with_nick(&lost.name.key) {
-        Some(_) => Arc::new(wanted(chat, request)?),
-        None => Arc::clone(&lost.name),
-    };
+    let name =
+        if chat.users.resembles(&lost.name, None) { Arc::new(wanted(chat, request)?) } else { Arc::clone(&lost.name) };
     let Some(lost) = chat.users.find(session) else { return Ok(()) };
     enter(chat, request.from, User { name, session, rooms: Vec::new(), variables: lost.variables });
     for (key, role) in lost.rooms {

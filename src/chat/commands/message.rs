@@ -6,7 +6,7 @@ use crate::chat::Chat;
 use crate::chat::command::Request;
 use crate::chat::error::{Code, Refusal};
 use crate::chat::history::Record;
-use crate::chat::name;
+use crate::chat::name::{self, Typed};
 use crate::chat::presence::seat;
 use crate::chat::vocabulary::{self, Place, Written};
 use crate::server::Context;
@@ -22,7 +22,7 @@ const CAPACITY_KEPT: usize = 64 << 10;
 /// the frame is written once, whoever gets it, and shared with the history.
 pub(in crate::chat) fn run(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Refusal> {
     let id = chat.last_id(cx) + 1;
-    match (request.attribute("room"), request.attribute("to")) {
+    match (request.attribute("room")?, request.attribute("to")?) {
         (Some(room), None) => to_room(chat, cx, request, id, room)?,
         (None, Some(nick)) => to_person(chat, cx, request, id, nick)?,
         _ => {
@@ -42,7 +42,7 @@ fn to_room(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>, id: u64
     let (user, room) = seat(&chat.users, &chat.rooms, request.from, room)?;
     let time = chat.clock.write(cx.now().unix);
     let place = Place::Room(&room.name);
-    let attributes_end = vocabulary::message(&mut chat.frame, id, &place, &user.name, time, request.document);
+    let attributes_end = vocabulary::message(&mut chat.frame, id, &place, &user.name, time, request.body());
     check_length(&chat.frame)?;
     // Before anybody sees it: a number is never given twice, whatever happens from here on.
     chat.last_id = Some(id);
@@ -52,12 +52,13 @@ fn to_room(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>, id: u64
 }
 
 fn to_person(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>, id: u64, nick: &str) -> Result<(), Refusal> {
-    let receiver = name::key(nick).and_then(|key| chat.users.with_nick(&key)).ok_or(Code::NoSuchUser)?;
+    let receiver =
+        Typed::new(nick).and_then(name::key).and_then(|key| chat.users.with_nick(&key)).ok_or(Code::NoSuchUser)?;
     let (Some(user), Some(to)) = (chat.users.get(request.from), chat.users.get(receiver)) else {
         return Err(Code::NoSuchUser.into());
     };
     let time = chat.clock.write(cx.now().unix);
-    vocabulary::message(&mut chat.frame, id, &Place::Person(&to.name), &user.name, time, request.document);
+    vocabulary::message(&mut chat.frame, id, &Place::Person(&to.name), &user.name, time, request.body());
     check_length(&chat.frame)?;
     chat.last_id = Some(id);
     let both = [receiver, request.from];

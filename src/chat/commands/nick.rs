@@ -12,8 +12,8 @@ use crate::server::Context;
 /// Renames the person and tells everybody who shares a room, each once. Changing only the case of one's own nick is
 /// allowed; so is asking for the nick one has, which concerns nobody else.
 pub(in crate::chat) fn run(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Refusal> {
-    let name = Name::nick(request.required("name")?)?;
-    if chat.users.with_nick(&name.key).is_some_and(|holder| holder != request.from) {
+    let name = Name::nick(request.required_name("name", Code::BadNick)?)?;
+    if chat.users.resembles(&name, Some(request.from)) {
         return Err(Code::NickInUse.into());
     }
     let user = chat.users.get(request.from).ok_or(Code::NotLoggedIn)?;

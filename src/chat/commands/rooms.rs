@@ -9,7 +9,7 @@ use crate::server::Context;
 
 /// Lists the rooms after `after`, in the order of their names, as many as fit one answer.
 pub(in crate::chat) fn run(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Refusal> {
-    let after = match request.attribute("after") {
+    let after = match request.attribute_name("after", Code::BadRoom)? {
         Some(room) => Some(name::key(room).ok_or(Code::BadRoom)?),
         None => None,
     };

@@ -13,8 +13,8 @@ use crate::wire::Limits;
 /// deletes the variable. Any member may set any variable of a room.
 pub(in crate::chat) fn run(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Refusal> {
     let name = request.required("name")?;
-    variables::check(name, request.document)?;
-    match request.attribute("room") {
+    variables::check(name, request.body())?;
+    match request.attribute("room")? {
         Some(_) => of_room(chat, cx, request, name),
         None => of_person(chat, cx, request, name),
     }
@@ -24,8 +24,8 @@ fn of_room(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>, name: &
     let max = Limits::bound(chat.limits().variables_max);
     let key = Arc::clone(&chat.seat(request)?.1.name.key);
     let room = chat.rooms.get_mut(&key).ok_or(Code::NoSuchRoom)?;
-    let set = vocabulary::set_of_room(&room.name, name, request.document);
-    room.variables.set(name, request.document, set.clone(), max)?;
+    let set = vocabulary::set_of_room(&room.name, name, request.body());
+    room.variables.set(name, request.body(), set.clone(), max)?;
     request.announce(cx, room.members().iter().copied(), set);
     Ok(())
 }
@@ -33,9 +33,9 @@ fn of_room(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>, name: &
 fn of_person(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>, name: &str) -> Result<(), Refusal> {
     let max = Limits::bound(chat.limits().variables_max);
     let user = chat.users.get_mut(request.from).ok_or(Code::NotLoggedIn)?;
-    let set = vocabulary::set_of_person(name, request.document);
+    let set = vocabulary::set_of_person(name, request.body());
     let told = vocabulary::of_person(&set, &user.name);
-    user.variables.set(name, request.document, set, max)?;
+    user.variables.set(name, request.body(), set, max)?;
     request.announce(cx, chat.acquaintances(request.from), told);
     Ok(())
 }

@@ -20,11 +20,11 @@ pub(in crate::chat) const VARIABLES_SHARE: usize = 2;
 /// and lists only as many people as that leaves room for.
 pub(in crate::chat) fn run(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Refusal> {
     let (_, room) = chat.seat(request)?;
-    let after = match request.attribute("after") {
+    let after = match request.attribute_name("after", Code::BadNick)? {
         Some(nick) => Some(name::key(nick).ok_or(Code::BadNick)?),
         None => None,
     };
-    let wanted = request.attribute("variables") == Some("true");
+    let wanted = request.attribute("variables")? == Some("true");
     let variables_bytes_max = wanted.then(|| chat.replay_bytes_max() / VARIABLES_SHARE);
     let listing = list(&chat.users, room, after.as_deref(), variables_bytes_max);
     cx.send(request.from, &Written(&vocabulary::users(room, &listing.people, listing.more, request.id)));
