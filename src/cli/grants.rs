@@ -11,9 +11,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::config::Config;
 use crate::exit_code::Failure;
-use xmlsocket::policy::{
-    DomainPattern, Origin, POLICY_BYTES_MAX, Place, PolicyFile, PortList, RESTRICTED_PORTS_END, RefusalReason,
-};
+use xmlsocket::client::permission::{Place, RefusalReason};
+use xmlsocket::policy::{DomainPattern, Origin, POLICY_BYTES_MAX, PolicyFile, PortList, RESTRICTED_PORTS_END};
 use xmlsocket::server::{Peer, PolicySource};
 
 /// What the server's policy opens, and to whom.

@@ -148,7 +148,7 @@ impl XmlSocket {
     }
 
     /// Sets the lowest port that `connect` accepts; 1 unless set. It is 1024 in the media server, and in players before
-    /// 7.0.19 ([`Permission`](super::Permission) knows those).
+    /// 7.0.19 ([`Permission`](super::permission::Permission) knows those).
     pub fn set_port_min(&mut self, port_min: u32) {
         self.port_min = port_min;
     }

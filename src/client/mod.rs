@@ -20,8 +20,8 @@ mod link;
 // From a name to a connection.
 mod dial;
 
-// May a player connect there? Asked as a player asks.
-mod permission;
+// May a player connect there? Asked as a player asks, decided as a player decides.
+pub mod permission;
 
 // The events between the thread and who takes them; the state that follows from those taken.
 mod queue;
@@ -50,7 +50,6 @@ mod xml_streams;
 pub use error::{Error, player};
 pub use event::{Event, Listener};
 pub use options::Framing;
-pub use permission::{Asked, Check, Permission};
 pub use reconnect::Reconnect;
 pub use sender::{Greeting, Sender};
 pub use socket::Socket;

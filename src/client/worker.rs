@@ -14,10 +14,10 @@ use super::error::player;
 use super::event::{Event, Listener, dispatch};
 use super::link::{Link, Source, is_temporary};
 use super::options::Options;
+use super::permission::Verdict;
 use super::queue::{Attempt, Queue, lock};
 use super::reconnect::Delays;
 use super::sender::{Greeting, Sender};
-use crate::policy::Verdict;
 
 /// A listener and its lock: it may be busy for an earlier attempt while a new one begins.
 pub(super) type SharedListener<P> = Arc<Mutex<dyn Listener<P>>>;

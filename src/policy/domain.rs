@@ -153,7 +153,7 @@ impl fmt::Display for DomainError {
 impl std::error::Error for DomainError {}
 
 /// What keeps `host` from being a host name or an IP address.
-pub(super) fn fault_of_host(host: &str) -> Option<DomainFault> {
+pub(crate) fn fault_of_host(host: &str) -> Option<DomainFault> {
     if host.is_empty() {
         return Some(DomainFault::Empty);
     }
@@ -191,7 +191,7 @@ fn bare(host: &str) -> &str {
 }
 
 /// Whether two hosts are the same text, but for what does not count.
-pub(super) fn is_same_host(one: &str, other: &str) -> bool {
+pub(crate) fn is_same_host(one: &str, other: &str) -> bool {
     bare(one).eq_ignore_ascii_case(bare(other))
 }
 

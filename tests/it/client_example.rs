@@ -4,8 +4,8 @@ use std::io::{BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use xmlsocket::client::{Permission, XmlSocket};
-use xmlsocket::policy::Player;
+use xmlsocket::client::XmlSocket;
+use xmlsocket::client::permission::{Permission, Player};
 
 use crate::scripted::{Refusing, Scripted, WAIT};
 

@@ -4,8 +4,8 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use xmlsocket::client::as2::{Handle, Handlers, XmlSocket as As2Socket};
-use xmlsocket::client::{Error, Event, Permission, Reconnect, XmlSocket};
-use xmlsocket::policy::{Answer, Place, Player};
+use xmlsocket::client::permission::{Permission, Place, Player, Reply};
+use xmlsocket::client::{Error, Event, Reconnect, XmlSocket};
 
 use crate::client::{assert_over, data, next};
 use crate::scripted::{Mute, Peer, Refusing, Scripted, WAIT};
@@ -294,9 +294,9 @@ fn a_check_tells_each_step_and_does_not_connect() {
     assert!(!check.verdict.is_granted());
     assert_eq!(told, [Place::Master(port(mute.port())), Place::Target(port(server.port()))]);
     assert_eq!(check.asked.iter().map(|asked| asked.place).collect::<Vec<_>>(), told);
-    assert_eq!(check.asked[0].answer, Answer::Silent);
+    assert_eq!(check.asked[0].reply, Reply::Silent);
     assert!(check.asked[0].took >= Duration::from_millis(150) && check.asked[0].took < WAIT);
-    assert_eq!(check.asked[1].answer, Answer::File(NONE.to_owned()));
+    assert_eq!(check.asked[1].reply, Reply::File(NONE.to_owned()));
     assert!(check.findings.iter().any(|finding| finding.to_string().contains("no entry for a.test")));
     server.join();
     let check = Permission::new(Player::Air, SWF).unwrap().check("127.0.0.1", 1, |_| panic!("nobody is asked"));
@@ -331,11 +331,11 @@ fn in_actionscript_2_a_refusal_is_on_connect_false_or_no_attempt() {
 }
 
 /// What came of asking the master, which `script` plays, and which is waited for as long as a player does.
-fn asked_of_master(script: impl FnOnce(Peer) + Send + 'static) -> Answer {
+fn asked_of_master(script: impl FnOnce(Peer) + Send + 'static) -> Reply {
     let (refusing, master) = (Refusing::bind(), Scripted::once(script));
     let check = permission(master.port()).wait_max(WAIT).check("127.0.0.1", port(refusing.port()), |_| {});
     master.join();
-    check.asked[0].answer.clone()
+    check.asked[0].reply.clone()
 }
 
 #[test]
@@ -344,24 +344,24 @@ fn every_way_to_answer_has_its_name() {
     let (fits, too_long) = (longest(0), longest(1));
     assert_eq!(fits.len(), 65_536);
     let sent = fits.clone();
-    assert_eq!(asked_of_master(move |peer| answer(peer, sent + "\0")), Answer::File(fits));
-    assert_eq!(asked_of_master(move |mut peer| drop(peer.try_say(too_long + "\0"))), Answer::TooLong);
-    assert_eq!(asked_of_master(|peer| answer(peer, ALL)), Answer::Unended(ALL.to_owned()));
-    assert_eq!(asked_of_master(|peer| answer(peer, "")), Answer::ClosedWithoutAnswer);
+    assert_eq!(asked_of_master(move |peer| answer(peer, sent + "\0")), Reply::File(fits));
+    assert_eq!(asked_of_master(move |mut peer| drop(peer.try_say(too_long + "\0"))), Reply::TooLong);
+    assert_eq!(asked_of_master(|peer| answer(peer, ALL)), Reply::Unended(ALL.to_owned()));
+    assert_eq!(asked_of_master(|peer| answer(peer, "")), Reply::ClosedWithoutAnswer);
     let reset = |mut peer: Peer| {
         assert_eq!(peer.hear(), "<policy-file-request/>");
         peer.reset();
     };
-    assert_eq!(asked_of_master(reset), Answer::ClosedWithoutAnswer);
+    assert_eq!(asked_of_master(reset), Reply::ClosedWithoutAnswer);
     let (silent, refusing) = (Mute::bind(), Refusing::bind());
     let check = permission(silent.port()).check("127.0.0.1", port(refusing.port()), |_| {});
-    assert_eq!(check.asked[0].answer, Answer::Silent);
+    assert_eq!(check.asked[0].reply, Reply::Silent);
     let silent = Scripted::once(|mut peer| assert_eq!(peer.hear_all(), b"<policy-file-request/>\0"));
     let check = permission(silent.port()).check("127.0.0.1", port(refusing.port()), |_| {});
     silent.join();
-    assert_eq!(check.asked[0].answer, Answer::Silent);
+    assert_eq!(check.asked[0].reply, Reply::Silent);
     let check = permission(refusing.port()).check("127.0.0.1", port(refusing.port()), |_| {});
-    assert_eq!(check.asked[0].answer, Answer::ConnectionRefused);
+    assert_eq!(check.asked[0].reply, Reply::ConnectionRefused);
 }
 
 #[test]
@@ -377,7 +377,7 @@ fn a_web_server_may_send_a_header_and_no_endless_file() {
             port(refusing.port()),
             |_| {},
         );
-        let answer = check.asked[0].answer.code();
+        let answer = check.asked[0].reply.code();
         (answer, server)
     };
     // A header of 16 KiB and a file of 64 KiB are the most. The server that sends less leaves the connection open.

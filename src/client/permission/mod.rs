@@ -1,6 +1,21 @@
-//! Defines [`Permission`], which asks for policy files as a player would, over real connections.
+//! The permission: whether a player would let a SWF connect. Defines [`Permission`], which asks for policy files as a player
+//! would, over real connections; the rules themselves are pure, and can be asked without it ([`Procedure`]).
 //!
 //! Knows: how a policy file is asked for, and until when. Must not know: what a policy file says (`policy` does).
+//!
+//! In the order of a decision:
+
+// Whose rules: the versions of the player.
+mod player;
+
+// Where a policy file is asked for.
+mod place;
+
+// The rules: who is asked, in which order, and what counts.
+mod decide;
+
+// What comes of it, and what to do about it.
+mod verdict;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -9,14 +24,16 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 
 use super::dial::{Dial, Unreached};
-use super::error::{Error, player};
+use super::error::{Error, player as words};
 use super::link::{Link, is_temporary};
 use super::queue::Attempt;
-use crate::policy::{
-    Answer, DomainError, Finding, Location, Origin, POLICY_BYTES_MAX, Place, Player, Procedure, RefusalReason, Step,
-    Verdict,
-};
+use crate::policy::{DomainError, Origin, POLICY_BYTES_MAX};
 use crate::wire::NUL;
+
+pub use decide::{Finding, Procedure, Reply, Step, WAIT};
+pub use place::{Location, LocationError, MASTER_PORT, Place, WEB_PATH, WEB_PORT};
+pub use player::{Player, PlayerError};
+pub use verdict::{Grounds, RefusalReason, Verdict};
 
 /// What a player sends to ask for a policy file: 23 bytes, the zero byte included.
 const REQUEST: &[u8] = b"<policy-file-request/>\0";
@@ -50,7 +67,7 @@ pub struct Asked {
     /// The place.
     pub place: Place,
     /// What it answered.
-    pub answer: Answer,
+    pub reply: Reply,
     /// How long that took.
     pub took: Duration,
     /// What the answer showed, in words.
@@ -70,7 +87,7 @@ pub struct Check {
 }
 
 /// The attempt was over before the decision stood.
-pub(super) struct Stopped;
+pub(in crate::client) struct Stopped;
 
 impl Permission {
     /// The permission that `player` needs for the SWF at `swf`: an address (`http://a.test/chat.swf`), a bare domain,
@@ -151,12 +168,12 @@ impl Permission {
     }
 
     /// The host that the SWF comes from, which an empty host stands for.
-    pub(super) fn own_host(&self) -> Option<&str> {
+    pub(in crate::client) fn own_host(&self) -> Option<&str> {
         self.origin.host()
     }
 
     /// What the player refuses without asking anybody.
-    pub(super) fn refuse_at_once(&self, host: &str, port: u16) -> Result<(), Error> {
+    pub(in crate::client) fn refuse_at_once(&self, host: &str, port: u16) -> Result<(), Error> {
         let is_local = self.with_filesystem && self.origin.host().is_none();
         if is_local && self.player >= Player::V8 && self.player != Player::Air {
             return Err(Error::LocalWithFilesystem);
@@ -170,12 +187,12 @@ impl Permission {
     }
 
     /// What the player says when the verdict is a refusal.
-    pub(super) fn player_text(&self, host: &str, port: u16) -> String {
-        player::sandbox_violation(&self.swf, &format!("{host}:{port}"))
+    pub(in crate::client) fn player_text(&self, host: &str, port: u16) -> String {
+        words::sandbox_violation(&self.swf, &format!("{host}:{port}"))
     }
 
     /// The decision for an attempt that may be ended meanwhile.
-    pub(super) fn decide_for(
+    pub(in crate::client) fn decide_for(
         &self,
         host: &str,
         port: u16,
@@ -183,7 +200,7 @@ impl Permission {
         stopped: &Receiver<Infallible>,
     ) -> Result<Verdict, Stopped> {
         self.decide(&mut self.procedure(host, port), host, attempt, stopped, &mut |step| {
-            log::debug!("asked {}: {} after {:?}", step.place, step.answer.code(), step.took);
+            log::debug!("asked {}: {} after {:?}", step.place, step.reply.code(), step.took);
         })
     }
 
@@ -214,26 +231,26 @@ impl Permission {
                 Step::AskHttp { port, path } => (port, self.wait_max, Some(path)),
             };
             let dial = Dial { attempt, stopped, send_timeout: wait, end_of_frame: None };
-            let answer = match dial.reach(host, port, wait) {
+            let reply = match dial.reach(host, port, wait) {
                 Ok(link) => ask(&link, host, path, begin + wait),
-                Err(Unreached::Refused(_)) => Answer::ConnectionRefused,
-                Err(Unreached::Unknown(reason)) => Answer::HostUnknown(reason),
-                Err(Unreached::TimedOut(_)) => Answer::Silent,
-                Err(Unreached::Failed(reason)) => Answer::Failed(reason),
+                Err(Unreached::Refused(_)) => Reply::ConnectionRefused,
+                Err(Unreached::Unknown(reason)) => Reply::HostUnknown(reason),
+                Err(Unreached::TimedOut(_)) => Reply::Silent,
+                Err(Unreached::Failed(reason)) => Reply::Failed(reason),
                 Err(Unreached::Stopped) => return Err(Stopped),
             };
             let (place, took, known) = (procedure.place(), begin.elapsed(), procedure.findings().len());
-            procedure.answer(answer.clone());
+            procedure.answer(reply.clone());
             if let Some(place) = place {
                 let findings = procedure.findings().iter().skip(known).cloned().collect();
-                told(Asked { place, answer, took, findings });
+                told(Asked { place, reply, took, findings });
             }
         }
     }
 }
 
 /// Asks for the policy file over `link`; `path` when the other end is a web server.
-fn ask(link: &Arc<Link>, host: &str, path: Option<&str>, deadline: Instant) -> Answer {
+fn ask(link: &Arc<Link>, host: &str, path: Option<&str>, deadline: Instant) -> Reply {
     let request = match path {
         Some(path) => format!("GET {path} HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\n\r\n").into_bytes(),
         None => REQUEST.to_vec(),
@@ -249,25 +266,25 @@ fn ask(link: &Arc<Link>, host: &str, path: Option<&str>, deadline: Instant) -> A
         Err(answer) => return answer,
     };
     if bytes.is_empty() {
-        return Answer::ClosedWithoutAnswer;
+        return Reply::ClosedWithoutAnswer;
     }
     let text = String::from_utf8_lossy(&bytes);
     match path {
         Some(_) => file_of_web_server(&text),
-        None if is_ended => Answer::File(text.into_owned()),
-        None => Answer::Unended(text.into_owned()),
+        None if is_ended => Reply::File(text.into_owned()),
+        None => Reply::Unended(text.into_owned()),
     }
 }
 
 /// Reads up to `end`, or up to the end of the connection, which ends a file as well; says whether it was `end`.
-fn read_to(link: &Link, bytes_max: usize, end: Option<u8>, deadline: Instant) -> Result<(Vec<u8>, bool), Answer> {
+fn read_to(link: &Link, bytes_max: usize, end: Option<u8>, deadline: Instant) -> Result<(Vec<u8>, bool), Reply> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     loop {
         let count = match link.read_by(&mut buffer, deadline) {
             Ok(0) => return Ok((bytes, false)),
             Ok(count) => count,
-            Err(error) if is_temporary(&error) => return Err(Answer::Silent),
+            Err(error) if is_temporary(&error) => return Err(Reply::Silent),
             // Closed, and not in order: a server that does not wait for the request it answers ends with a reset.
             Err(_) => return Ok((bytes, false)),
         };
@@ -275,7 +292,7 @@ fn read_to(link: &Link, bytes_max: usize, end: Option<u8>, deadline: Instant) ->
         let length = end.and_then(|end| memchr::memchr(end, piece));
         bytes.extend_from_slice(&piece[..length.unwrap_or(count)]);
         if bytes.len() > bytes_max {
-            return Err(Answer::TooLong);
+            return Err(Reply::TooLong);
         } else if length.is_some() {
             return Ok((bytes, true));
         }
@@ -283,13 +300,13 @@ fn read_to(link: &Link, bytes_max: usize, end: Option<u8>, deadline: Instant) ->
 }
 
 /// The file in the answer of a web server.
-fn file_of_web_server(answer: &str) -> Answer {
+fn file_of_web_server(answer: &str) -> Reply {
     let head = answer.lines().next().unwrap_or_default();
     let status = head.strip_prefix("HTTP/").and_then(|head| head.split_ascii_whitespace().nth(1));
     match (status, answer.split_once("\r\n\r\n")) {
-        (Some("200"), Some((_, body))) => Answer::File(body.to_owned()),
-        (Some(status), Some(_)) if status.len() == 3 => Answer::Failed(format!("the web server answered {status}")),
-        _ => Answer::Failed("what answered is no web server".to_owned()),
+        (Some("200"), Some((_, body))) => Reply::File(body.to_owned()),
+        (Some(status), Some(_)) if status.len() == 3 => Reply::Failed(format!("the web server answered {status}")),
+        _ => Reply::Failed("what answered is no web server".to_owned()),
     }
 }
 
@@ -299,10 +316,10 @@ mod tests {
 
     #[test]
     fn the_file_of_a_web_server_is_told_from_its_refusals() {
-        let failed = |text: &str| Answer::Failed(text.to_owned());
+        let failed = |text: &str| Reply::Failed(text.to_owned());
         for (answer, expected) in [
-            ("HTTP/1.1 200 OK\r\nServer: a\r\n\r\n<a>\r\n\r\n</a>", Answer::File("<a>\r\n\r\n</a>".to_owned())),
-            ("HTTP/1.0 200\r\n\r\n", Answer::File(String::new())),
+            ("HTTP/1.1 200 OK\r\nServer: a\r\n\r\n<a>\r\n\r\n</a>", Reply::File("<a>\r\n\r\n</a>".to_owned())),
+            ("HTTP/1.0 200\r\n\r\n", Reply::File(String::new())),
             ("HTTP/1.1 404 Not Found\r\n\r\n<a/>", failed("the web server answered 404")),
             ("HTTP/1.1 200 OK\r\n", failed("what answered is no web server")),
             ("HTTP/1.1 2000 OK\r\n\r\n", failed("what answered is no web server")),

@@ -4,12 +4,9 @@
 
 use std::fmt;
 
-use super::domain::DomainPattern;
-use super::file::{Grant, PolicyError, SiteControl};
-use super::origin::Origin;
 use super::place::{MASTER_PORT, Place};
 use super::player::Player;
-use super::ports::{PortList, RESTRICTED_PORTS_END};
+use crate::policy::{DomainPattern, Grant, Origin, PolicyError, PortList, RESTRICTED_PORTS_END, SiteControl};
 use crate::wire::Element;
 
 /// What a place did where nothing listens.

@@ -5,8 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::domain::fault_of_host;
-use super::ports::RESTRICTED_PORTS_END;
+use crate::policy::{RESTRICTED_PORTS_END, fault_of_host};
 
 /// The port of the master policy file.
 pub const MASTER_PORT: u16 = 843;

@@ -7,13 +7,10 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use super::domain::is_same_host;
-use super::file::{Grant, PolicyFile, SiteControl};
-use super::origin::Origin;
 use super::place::{Location, MASTER_PORT, Place, WEB_PATH, WEB_PORT};
 use super::player::Player;
-use super::ports::RESTRICTED_PORTS_END;
 use super::verdict::{Grounds, REFUSED, RefusalReason, Verdict};
+use crate::policy::{Grant, Origin, PolicyFile, RESTRICTED_PORTS_END, SiteControl, is_same_host};
 
 /// How long a player waits for a policy file where it asks of its own accord: port 843, then the target port. Where
 /// the SWF told it to ask (`loadPolicyFile`), it waits as long as it takes.
@@ -29,13 +26,13 @@ const QUOTED_MAX: usize = 60;
 /// and tells the outcome to [`answer`](Procedure::answer), until `next` gives a verdict.
 ///
 /// ```
-/// use xmlsocket::policy::{Answer, Player, Procedure, Step, WAIT};
+/// use xmlsocket::client::permission::{Reply, Player, Procedure, Step, WAIT};
 /// let mut procedure = Procedure::new(Player::V9_0_124, "www.foo.com".parse()?, "chat.foo.com", 1024);
 /// assert_eq!(procedure.next(), Step::Ask { port: 843, wait: Some(WAIT) });
-/// procedure.answer(Answer::ConnectionRefused);
+/// procedure.answer(Reply::ConnectionRefused);
 /// assert_eq!(procedure.next(), Step::Ask { port: 1024, wait: Some(WAIT) });
 /// let file = r#"<cross-domain-policy><allow-access-from domain="*.foo.com" to-ports="1024"/></cross-domain-policy>"#;
-/// procedure.answer(Answer::File(file.to_owned()));
+/// procedure.answer(Reply::File(file.to_owned()));
 /// let Step::Done(verdict) = procedure.next() else { panic!("one answer was enough") };
 /// assert_eq!(verdict.to_string(), "granted: the policy file on port 1024 lets *.foo.com in to ports 1024");
 /// # Ok::<(), xmlsocket::policy::DomainError>(())
@@ -92,7 +89,7 @@ pub enum Step {
 
 /// What became of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum Reply {
     /// This text, which may or may not be a policy file.
     File(String),
     /// This text, ended by the end of the connection and not by a zero byte.
@@ -106,24 +103,24 @@ pub enum Answer {
     HostUnknown(String),
     /// The connection was closed without a byte.
     ClosedWithoutAnswer,
-    /// More bytes than [`POLICY_BYTES_MAX`](super::POLICY_BYTES_MAX), without an end.
+    /// More bytes than [`POLICY_BYTES_MAX`](crate::policy::POLICY_BYTES_MAX), without an end.
     TooLong,
     /// Anything else that went wrong, in the words of the system or the web server.
     Failed(String),
 }
 
-impl Answer {
+impl Reply {
     /// A short name for programs.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Answer::File(_) | Answer::Unended(_) => "text",
-            Answer::Silent => "silent",
-            Answer::ConnectionRefused => "refused",
-            Answer::HostUnknown(_) => "host-unknown",
-            Answer::ClosedWithoutAnswer => "closed",
-            Answer::TooLong => "too-long",
-            Answer::Failed(_) => "failed",
+            Reply::File(_) | Reply::Unended(_) => "text",
+            Reply::Silent => "silent",
+            Reply::ConnectionRefused => "refused",
+            Reply::HostUnknown(_) => "host-unknown",
+            Reply::ClosedWithoutAnswer => "closed",
+            Reply::TooLong => "too-long",
+            Reply::Failed(_) => "failed",
         }
     }
 }
@@ -203,23 +200,23 @@ impl Procedure {
     }
 
     /// Takes the answer to what `next` asked. After the verdict answers are ignored.
-    pub fn answer(&mut self, answer: Answer) {
+    pub fn answer(&mut self, answer: Reply) {
         let Some(Question { place, wait }) = self.questions.pop_front() else { return };
         let failure = match answer {
-            Answer::File(text) => return self.read(place, &text),
-            Answer::Unended(text) => {
+            Reply::File(text) => return self.read(place, &text),
+            Reply::Unended(text) => {
                 self.find(Some(place), "it ended its answer without a zero byte, which players of Adobe wait for");
                 return self.read(place, &text);
             }
-            Answer::Silent => match wait {
+            Reply::Silent => match wait {
                 Some(wait) => format!("gave no complete answer within {} s", wait.as_secs()),
                 None => "gave no complete answer".to_owned(),
             },
-            Answer::HostUnknown(reason) => return self.give_up_on_host(place, reason),
-            Answer::ConnectionRefused => REFUSED.to_owned(),
-            Answer::ClosedWithoutAnswer => "closed the connection without an answer".to_owned(),
-            Answer::TooLong => "sent more than a policy file can be".to_owned(),
-            Answer::Failed(reason) => format!("could not be asked: {reason}"),
+            Reply::HostUnknown(reason) => return self.give_up_on_host(place, reason),
+            Reply::ConnectionRefused => REFUSED.to_owned(),
+            Reply::ClosedWithoutAnswer => "closed the connection without an answer".to_owned(),
+            Reply::TooLong => "sent more than a policy file can be".to_owned(),
+            Reply::Failed(reason) => format!("could not be asked: {reason}"),
         };
         self.find(Some(place), format!("it {failure}"));
         self.silent.push((place, failure));
