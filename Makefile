@@ -4,7 +4,7 @@ CARGO ?= cargo
 # The suite of measurements is a crate of its own, built beside everything else.
 SUITE = CARGO_TARGET_DIR=target $(CARGO) $(1) --locked --manifest-path tests/bench/Cargo.toml
 
-.PHONY: help run build test test-fast test-tools test-browser xmpp memory check fmt lint features doc smoke fuzz-smoke \
+.PHONY: help run build test test-fast test-tools test-browser xmpp memory check fmt lint features doc smoke fuzz \
 	torture torture-smoke bench bench-smoke bench-peers mutants clean
 
 help: ## this list
@@ -44,6 +44,8 @@ lint: ## clippy, warnings are errors
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --test xmpp --test torture -- -D warnings
 	$(call SUITE,clippy) --all-targets -- -D warnings
+	$(CARGO) fmt --check --manifest-path tests/fuzz/Cargo.toml
+	RUSTFLAGS="--cfg fuzzing" $(CARGO) clippy --locked --manifest-path tests/fuzz/Cargo.toml -- -D warnings
 
 features: ## the embeddable core, the chat application, each edge, and the program without edges
 	$(CARGO) clippy --locked --no-default-features --all-targets -- -D warnings
@@ -61,8 +63,9 @@ smoke: ## the release program starts with the default configuration and stops in
 	$(CARGO) build --release --locked
 	tests/smoke.sh target/release/xmlsocket
 
-fuzz-smoke: ## each fuzz target for 30 seconds (needs cargo-fuzz)
-	tests/fuzz/smoke.sh
+fuzz: ## every fuzz target for SECONDS seconds, 30 unless told otherwise (TARGETS="session stream" for some)
+	@$(CARGO) fuzz --version || $(CARGO) install --locked cargo-fuzz
+	SECONDS_EACH=$(SECONDS) tests/fuzz/run.sh $(TARGETS)
 
 torture: ## a hundred people chat while others attack, some 5 minutes; ARGS="--attacks drip,flood --seconds 5" for less
 	$(CARGO) test --release --locked --test torture -- --page docs/TORTURE.md $(ARGS)

@@ -50,6 +50,16 @@ impl Route for WebSocket {
     }
 }
 
+#[cfg(fuzzing)]
+impl WebSocket {
+    /// What unwraps a client's messages, for a fuzz target.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn decoder() -> Box<dyn Decoder> {
+        Box::new(Messages::new())
+    }
+}
+
 /// Answers the handshake.
 fn open(request: &Request<'_>) -> Reply {
     if let Err((origin, reason)) = request.check_origin() {

@@ -80,6 +80,11 @@ mod shutdown;
 // An application without a network.
 mod stage;
 
+// What fuzz targets try that is nobody else's business.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use address::AddressKey;
 pub use engine::Context;
 pub use http::{Answer, DecodeEnd, Decoded, Decoder, Door, Visitor};

@@ -64,11 +64,16 @@ impl Head {
     /// Reads a head; `None` when the client left.
     pub(super) fn read(visitor: &mut Visitor<'_>) -> Result<Option<Head>, Refusal> {
         visitor.read_for(HEAD_TIMEOUT);
+        Head::read_from(visitor)
+    }
+
+    /// As [`read`](Head::read), from any stream.
+    pub(super) fn read_from(stream: &mut impl Read) -> Result<Option<Head>, Refusal> {
         let mut head = Head { bytes: Vec::new(), length: 0 };
         loop {
             let before = head.bytes.len();
             head.bytes.resize(before + PIECE_BYTES, 0);
-            let read = visitor.read(&mut head.bytes[before..]);
+            let read = stream.read(&mut head.bytes[before..]);
             head.bytes.truncate(before + read.as_ref().map_or(0, |count| *count));
             match read {
                 Ok(1..) => {}
@@ -178,7 +183,7 @@ fn absolute(target: &str) -> Option<(&str, &str)> {
 pub(super) struct Parsed<'head> {
     is_head: bool,
     is_http_1_0: bool,
-    path: &'head str,
+    pub(super) path: &'head str,
     pub(super) host: &'head str,
     fields: &'head [Header<'head>],
 }

@@ -17,6 +17,11 @@ mod forwarded;
 // What is answered, and how it goes on the wire.
 mod response;
 
+// What fuzz targets try that is nobody else's business.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
+
 use std::sync::{Arc, PoisonError, RwLock};
 
 use log::{debug, info};

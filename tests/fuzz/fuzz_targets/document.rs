@@ -27,7 +27,8 @@ fuzz_target!(|input: &[u8]| {
             let child = |document: &Document| document.root().first_element_child().map(meaning);
             assert_eq!(child(&copy), child(&document));
             // However often: what a relay sends on, the next one admits and sends on the same.
-            let again = Document::parse(Element::new("copy").content_of(&copy).to_frame(), 4097).expect("admitted again");
+            let again =
+                Document::parse(Element::new("copy").content_of(&copy).to_frame(), 4097).expect("admitted again");
             assert_eq!(again.content(), copy.content());
             assert!(again.declarations().eq(document.declarations()));
             assert_eq!(document.into_frame(), frame);
