@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use log::error;
 
-use super::envelope::{self, Envelope};
+use super::framing::{Encoder, Header, encode_each};
 use super::waiting::{Kept, Outboxes};
-use crate::wire::{Encode, NUL, write_frame};
+use crate::wire::{Encode, write_frame};
 
 /// Bytes after which a batch is flushed even in the middle of an application's method (the dispatcher flushes sooner
 /// between two of them), and the capacity that its buffers keep at most.
@@ -99,6 +99,11 @@ impl Piece {
         self.start == self.end
     }
 
+    /// Bytes in it.
+    fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
+
     fn is_shared(self) -> bool {
         self.start & SINGLE == 0
     }
@@ -125,8 +130,10 @@ pub(super) struct Sending<'batch> {
 /// Pieces of a batch, put together.
 #[derive(Default)]
 struct Gathered {
-    /// Which pieces; none where they were wrapped.
+    /// Which pieces.
     pieces: Vec<Piece>,
+    /// What encoded each frame; `None` where they are as they were.
+    encoder: Option<Arc<dyn Encoder>>,
     bytes: Vec<u8>,
 }
 
@@ -135,16 +142,20 @@ impl<'batch> Sending<'batch> {
         Sending { batch, shared: OnceCell::new(), gathered: RefCell::default() }
     }
 
-    /// The bytes of `pieces` as they travel in `envelope`, without its header.
-    pub(super) fn wrapped(&self, pieces: &[Piece], envelope: &Envelope) -> Wrapped<'_> {
-        let is_plain = envelope.is_plain();
-        if is_plain && let [piece] = pieces {
-            return Wrapped::AsTheyAre(self.batch.bytes(*piece));
+    /// The bytes of `pieces` as `encoder` writes them, and the header before them.
+    pub(super) fn encoded(&self, pieces: &[Piece], encoder: &Arc<dyn Encoder>) -> (Header, Encoded<'_>) {
+        let header = encoder.header(pieces.iter().map(|piece| piece.len()).sum());
+        if header.is_some()
+            && let [piece] = pieces
+        {
+            return (header.unwrap_or_default(), Encoded::AsTheyAre(self.batch.bytes(*piece)));
         }
-        if !(is_plain && self.gathered.borrow().pieces == pieces) {
-            self.gathered.borrow_mut().gather(self.batch, pieces, envelope);
+        let encoder = if header.is_some() { None } else { Some(encoder) };
+        if !self.gathered.borrow().is_of(pieces, encoder) {
+            self.gathered.borrow_mut().gather(self.batch, pieces, encoder);
         }
-        Wrapped::Gathered(Ref::map(self.gathered.borrow(), |gathered| gathered.bytes.as_slice()))
+        let bytes = Ref::map(self.gathered.borrow(), |gathered| gathered.bytes.as_slice());
+        (header.unwrap_or_default(), Encoded::Gathered(bytes))
     }
 
     /// The last `unsent` bytes of `pieces`, for a client that is behind: shared with the others that are, unless that
@@ -152,63 +163,68 @@ impl<'batch> Sending<'batch> {
     pub(super) fn rest(
         &self,
         pieces: &[Piece],
-        wrapped: &Wrapped<'_>,
+        encoded: &Encoded<'_>,
         unsent: usize,
         outboxes: &Arc<Outboxes>,
     ) -> (Kept, Range<usize>) {
-        match (pieces, wrapped) {
-            ([piece], Wrapped::AsTheyAre(_)) if piece.is_shared() && unsent * 2 >= self.batch.shared.len() => {
+        match (pieces, encoded) {
+            ([piece], Encoded::AsTheyAre(_)) if piece.is_shared() && unsent * 2 >= self.batch.shared.len() => {
                 let all = self.shared.get_or_init(|| Kept::new(&self.batch.shared, outboxes));
                 let end = piece.end as usize;
                 (all.clone(), end - unsent..end)
             }
-            _ => (Kept::new(&wrapped[wrapped.len() - unsent..], outboxes), 0..unsent),
+            _ => (Kept::new(&encoded[encoded.len() - unsent..], outboxes), 0..unsent),
         }
     }
 }
 
 impl Gathered {
-    /// Puts `pieces` together, as they travel in `envelope`.
-    fn gather(&mut self, batch: &Batch, pieces: &[Piece], envelope: &Envelope) {
+    /// Whether this is what `encoder` makes of `pieces`.
+    fn is_of(&self, pieces: &[Piece], encoder: Option<&Arc<dyn Encoder>>) -> bool {
+        let same = match (&self.encoder, encoder) {
+            (Some(own), Some(encoder)) => Arc::ptr_eq(own, encoder),
+            (own, encoder) => own.is_none() && encoder.is_none(),
+        };
+        same && self.pieces == pieces
+    }
+
+    /// Puts `pieces` together.
+    fn gather(&mut self, batch: &Batch, pieces: &[Piece], encoder: Option<&Arc<dyn Encoder>>) {
         self.pieces.clear();
+        self.pieces.extend_from_slice(pieces);
+        self.encoder = encoder.map(Arc::clone);
         self.bytes.clear();
         for bytes in pieces.iter().map(|piece| batch.bytes(*piece)) {
-            match envelope {
-                Envelope::WebSocketText => envelope::wrap_as_text(bytes, &mut self.bytes),
-                Envelope::Stream(root) => envelope::wrap_in_stream(bytes, root, &mut self.bytes),
-                _ => self.bytes.extend_from_slice(bytes),
+            match encoder {
+                Some(encoder) => encode_each(&**encoder, bytes, &mut self.bytes),
+                None => self.bytes.extend_from_slice(bytes),
             }
-        }
-        if *envelope == Envelope::Line {
-            self.bytes.iter_mut().filter(|byte| **byte == NUL).for_each(|byte| *byte = b'\n');
-        }
-        if envelope.is_plain() {
-            self.pieces.extend_from_slice(pieces);
         }
     }
 }
 
 /// Bytes that one client is to get.
-pub(super) enum Wrapped<'sending> {
+pub(super) enum Encoded<'sending> {
     /// A part of the batch.
     AsTheyAre(&'sending [u8]),
-    /// Put together from several, or wrapped one by one.
+    /// Put together from several, or encoded one by one.
     Gathered(Ref<'sending, [u8]>),
 }
 
-impl Deref for Wrapped<'_> {
+impl Deref for Encoded<'_> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
         match self {
-            Wrapped::AsTheyAre(bytes) => bytes,
-            Wrapped::Gathered(bytes) => bytes,
+            Encoded::AsTheyAre(bytes) => bytes,
+            Encoded::Gathered(bytes) => bytes,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::framing::Framing;
     use super::super::waiting::Waiting;
     use super::*;
     use crate::wire::{Frame, Limits};
@@ -246,13 +262,26 @@ mod tests {
         let mut batch = Batch::default();
         let pieces = [batch.push_shared(&frame("a")), batch.push_single(&frame("ok")), batch.push_shared(&frame("b"))];
         let sending = Sending::new(&batch);
-        let wrapped = |pieces: &[Piece], envelope| sending.wrapped(pieces, &envelope).to_vec();
-        assert_eq!(wrapped(&pieces, Envelope::Nul), b"a\0ok\0b\0");
-        assert_eq!(wrapped(&pieces, Envelope::Line), b"a\nok\nb\n");
-        assert_eq!(wrapped(&pieces, Envelope::Nul), b"a\0ok\0b\0", "the same pieces in another envelope are others");
-        assert_eq!(wrapped(&pieces[..2], Envelope::Nul), b"a\0ok\0");
-        assert_eq!(wrapped(&pieces[..1], Envelope::Line), b"a\n");
-        assert_eq!(wrapped(&pieces[1..2], Envelope::WebSocketBinary), b"ok\0");
+        let encoded = |pieces: &[Piece], framing: Framing| sending.encoded(pieces, &framing.encoder(true)).1.to_vec();
+        assert_eq!(encoded(&pieces, Framing::Nul), b"a\0ok\0b\0");
+        assert_eq!(encoded(&pieces, Framing::Line), b"a\nok\nb\n");
+        assert_eq!(encoded(&pieces, Framing::Nul), b"a\0ok\0b\0", "the same pieces encoded otherwise are others");
+        assert_eq!(encoded(&pieces[..2], Framing::Nul), b"a\0ok\0");
+        assert_eq!(encoded(&pieces[..1], Framing::Line), b"a\n");
+        assert_eq!(encoded(&pieces[1..2], Framing::Nul), b"ok\0");
+    }
+
+    #[test]
+    fn what_is_encoded_is_encoded_once_for_all_who_get_the_same() {
+        let mut batch = Batch::default();
+        let piece = batch.push_shared(&frame("a"));
+        let sending = Sending::new(&batch);
+        let at = |framing: Framing| sending.encoded(&[piece], &framing.encoder(true)).1.as_ptr();
+        assert_eq!(at(Framing::Nul), batch.shared.as_ptr(), "nothing is copied");
+        assert_eq!(at(Framing::Line), at(Framing::Line));
+        assert!(sending.gathered.borrow().is_of(&[piece], Some(&Framing::Line.encoder(true))));
+        assert!(!sending.gathered.borrow().is_of(&[piece], Some(&Framing::Line.encoder(false))));
+        assert!(!sending.gathered.borrow().is_of(&[piece], None));
     }
 
     #[test]
@@ -263,12 +292,12 @@ mod tests {
         let sending = Sending::new(&batch);
         let outboxes = Outboxes::new(&Limits::default());
         let rest = |piece, unsent| {
-            let wrapped = sending.wrapped(&[piece], &Envelope::Nul);
-            let (kept, range) = sending.rest(&[piece], &wrapped, unsent, &outboxes);
+            let (_, encoded) = sending.encoded(&[piece], &Framing::Nul.encoder(true));
+            let (kept, range) = sending.rest(&[piece], &encoded, unsent, &outboxes);
             let mut waiting = Waiting::new(Arc::clone(&outboxes));
             waiting.push(kept, range);
             let (bytes, range) = waiting.front().unwrap();
-            assert_eq!(bytes[range], wrapped[wrapped.len() - unsent..]);
+            assert_eq!(bytes[range], encoded[encoded.len() - unsent..]);
             bytes.len()
         };
         assert_eq!(rest(large, 100), 105, "the whole batch, shared");

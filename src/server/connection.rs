@@ -5,7 +5,7 @@
 //!
 //! Knows: the link, the wire, the limits of reading. Must not know: what any element means to the application.
 
-use std::io::{BufReader, ErrorKind};
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
@@ -13,12 +13,13 @@ use std::time::{Duration, Instant};
 
 use log::{debug, info};
 
-use super::envelope::Envelope;
+use super::decoding::Decoding;
 use super::event::{Budget, Event, Opened};
 use super::flood::{Bucket, Flooding};
+use super::framing::{Decoder, Encoder, nul};
 use super::intake::Intake;
 use super::link::Link;
-use super::listener::{Flood, Frames, Framing, ListenerSettings};
+use super::listener::{Flood, Frames, ListenerSettings};
 use super::outbox::Outbox;
 use super::parting::{linger, send_frame};
 use super::refusal;
@@ -51,10 +52,8 @@ pub(super) struct Connection {
     peer: Peer,
     /// Whether the connection is from a proxy that is believed and has not said yet for whom it speaks.
     by_proxy: bool,
-    /// What ends a frame: the listener's setting, except where frames travel in messages.
-    framing: Framing,
-    /// How frames are wrapped on their way to the client, as far as that is known.
-    envelope: Envelope,
+    /// What writes to the client, as far as that is known.
+    encoder: Arc<dyn Encoder>,
     /// Set once the application knows of the connection.
     outbox: Option<Arc<Outbox>>,
 }
@@ -83,13 +82,8 @@ impl Connection {
         let local = link.local_addr().unwrap_or(address);
         let peer = Peer::new(address, local, listener, Instant::now());
         let by_proxy = settings.is_proxy(address.ip());
-        let framing = settings.framing;
-        let envelope = match framing {
-            // A stream's envelope is made when the client's root has come.
-            Framing::Nul | Framing::Stream => Envelope::Nul,
-            Framing::Line => Envelope::Line,
-        };
-        Connection { id, settings, shared, limits, link, peer, by_proxy, framing, envelope, outbox: None }
+        let encoder = settings.encoder();
+        Connection { id, settings, shared, limits, link, peer, by_proxy, encoder, outbox: None }
     }
 
     /// Finds out what the peer speaks and does that. The result is why it ended.
@@ -102,14 +96,10 @@ impl Connection {
             return reason;
         }
         match self.sniff(&mut first) {
-            Ok((Speaks::Frames, begun)) if self.framing == Framing::Stream => match self.open_stream(first, begun) {
+            Ok((Speaks::Frames, begun)) => match self.begin_reading(first, begun) {
                 Ok(reading) => self.read_frames(reading),
                 Err(reason) => reason,
             },
-            Ok((Speaks::Frames, begun)) => {
-                let reading = self.begin_reading(first, begun);
-                self.read_frames(reading)
-            }
             Ok((Speaks::Http, _)) => self.answer_http(&first),
             Ok((Speaks::Tls, _)) => Box::new(CloseReason::NotXmlSocket("a TLS handshake")),
             Err(reason) => reason,
@@ -129,7 +119,7 @@ impl Connection {
         }
         let outboxes = Arc::clone(&self.shared.outboxes);
         let write_timeout = Limits::bound(self.limits.write_seconds_max).map(Duration::from_secs);
-        let outbox = Arc::new(Outbox::new(Arc::clone(&self.link), self.envelope.clone(), outboxes, write_timeout));
+        let outbox = Arc::new(Outbox::new(Arc::clone(&self.link), Arc::clone(&self.encoder), outboxes, write_timeout));
         self.outbox = Some(Arc::clone(&outbox));
         self.shared.observer.opened(self.id, &self.peer);
         let opened = Opened { id: self.id, peer: self.peer.clone(), outbox, settings: Arc::clone(&self.settings) };
@@ -146,15 +136,30 @@ impl Connection {
         }
     }
 
+    /// Prepares to read frames, of which the bytes `first` have come, since `begun`.
     #[inline(never)]
-    fn begin_reading(&self, first: Vec<u8>, begun: Instant) -> Box<Reading> {
-        let intake = Intake::new(Arc::clone(&self.link), first, self.framing, self.frame_timeout(), begun);
-        Reading::new(intake, &self.limits, self.limits.frame_bytes_max as usize)
+    fn begin_reading(&mut self, first: Vec<u8>, begun: Instant) -> Result<Box<Reading>, Box<CloseReason>> {
+        let framing = self.settings.framing;
+        let frame_bytes_max = self.limits.frame_bytes_max as usize;
+        if let Some(opening) = framing.opening(frame_bytes_max, self.nodes_max()) {
+            return self.open(opening, first, begun);
+        }
+        let decoding = framing.decoder().map(|decoder| self.decoding(decoder));
+        let intake = Intake::new(Arc::clone(&self.link), first, decoding, self.frame_timeout(), begun);
+        Ok(Reading::new(intake, &self.limits, frame_bytes_max))
+    }
+
+    fn decoding(&self, decoder: Box<dyn Decoder>) -> Box<Decoding> {
+        let mut decoding = Decoding::new(self.id, decoder, Arc::clone(&self.shared), &self.limits);
+        if let Some(outbox) = &self.outbox {
+            decoding.answer_by(outbox);
+        }
+        Box::new(decoding)
     }
 
     /// Reads one frame and hands it on.
     fn read_frame(&mut self, reading: &mut Reading) -> Result<(), Box<CloseReason>> {
-        let frame = match reading.reader.read() {
+        let frame = match reading.next() {
             Ok(Some(frame)) => frame,
             Ok(None) => return Err(self.reading_ended(reading.reader.reader().get_ref())),
             Err(error) => return Err(read_failed(error, reading.reader.partial(), self.nodes_max())),
@@ -163,15 +168,11 @@ impl Connection {
             return Err(Box::new(CloseReason::ByPeer));
         }
         self.shared.observer.frame_in(self.id, frame.bytes());
-        let is_first = std::mem::take(&mut reading.is_first);
-        if is_first {
-            self.settle_envelope(reading.reader.reader().get_ref());
-        }
-        if is_first {
+        if std::mem::take(&mut reading.is_first) {
             if self.asks_for_policy(&frame) {
                 return Err(self.serve_policy());
             }
-            self.meet()?;
+            self.meet(reading.reader.reader_mut().get_mut())?;
         }
         self.deliver(frame, &mut reading.flooding)?;
         grow(&mut reading.reader);
@@ -182,8 +183,8 @@ impl Connection {
     #[inline(never)]
     fn reading_ended(&self, intake: &Intake) -> Box<CloseReason> {
         let ended = intake.ended();
-        if ended.is_some() && matches!(self.envelope, Envelope::Stream(_)) {
-            // A stream ends before its connection does: what follows the end tag is dropped while ours is sent.
+        if ended.is_some() {
+            // The conversation ended before the connection: what still follows is dropped while our goodbye is sent.
             self.link.stop_reading();
         }
         Box::new(ended.unwrap_or(CloseReason::ByPeer))
@@ -191,31 +192,22 @@ impl Connection {
 
     /// Makes the connection known for its first frame, which is no policy request.
     #[inline(never)]
-    fn meet(&mut self) -> Result<(), Box<CloseReason>> {
+    fn meet(&mut self, intake: &mut Intake) -> Result<(), Box<CloseReason>> {
         if self.settings.policy_only {
             return Err(Box::new(CloseReason::NotXmlSocket("no policy request")));
         }
-        self.announce();
-        Ok(())
-    }
-
-    /// On a listener that takes newlines, too, a client is answered with what it ends its own frames with.
-    #[inline(never)]
-    fn settle_envelope(&mut self, intake: &Intake) {
-        if self.framing == Framing::Line && intake.first_end == Some(crate::wire::NUL) {
-            self.envelope = Envelope::Nul;
-            if let Some(outbox) = &self.outbox {
-                outbox.set_envelope(Envelope::Nul);
-            }
+        if let Some(encoder) = intake.take_encoder() {
+            self.encoder = encoder;
         }
+        self.announce();
+        if let Some(outbox) = &self.outbox {
+            intake.answer_by(outbox);
+        }
+        Ok(())
     }
 
     /// Hands a frame to the dispatcher, parsed if the listener parses; refuses it if it comes too fast or is no XML.
     fn deliver(&self, frame: Frame, flooding: &mut Flooding) -> Result<(), Box<CloseReason>> {
-        let frame = match self.framing {
-            Framing::Line => refusal::without_carriage_return(frame),
-            Framing::Nul | Framing::Stream => frame,
-        };
         if !self.admit(&frame, flooding)? {
             return Ok(());
         }
@@ -295,7 +287,7 @@ impl Connection {
         if self.outbox.is_some() {
             self.tell(Event::Reply { id: self.id, frame, then_close: Some(CloseReason::PolicyServed) });
         } else {
-            self.say(&frame, Framing::Nul);
+            self.say(&frame, &*nul::encoder());
         }
         Box::new(CloseReason::PolicyServed)
     }
@@ -331,9 +323,9 @@ impl Connection {
             }
             if self.settings.frames == Frames::Xml
                 && !self.settings.policy_only
-                && let Some(farewell) = reason.farewell_in(self.settings.framing)
+                && let Some(farewell) = self.settings.framing.farewell(&reason)
             {
-                self.say(&farewell.to_frame(), self.framing);
+                self.say(&farewell.to_frame(), &*self.encoder);
             }
             self.link.finish();
             if !ended {
@@ -344,11 +336,11 @@ impl Connection {
 
     /// Writes a frame to a client that the application does not know.
     #[inline(never)]
-    fn say(&self, frame: &Frame, framing: Framing) {
+    fn say(&self, frame: &Frame, encoder: &dyn Encoder) {
         if self.shared.wants_frames_out {
             self.shared.observer.frame_out(self.id, frame.bytes());
         }
-        send_frame(&self.link, frame, framing);
+        send_frame(&self.link, frame, encoder);
     }
 
     fn tell(&self, event: Event) {
@@ -370,6 +362,18 @@ impl Reading {
         let buffer = BufReader::with_capacity(BUFFER_BYTES, intake);
         let reader = FrameReader::new(buffer, frame_bytes_max);
         Box::new(Reading { reader, flooding: Flooding::new(limits), is_first: true })
+    }
+
+    /// Waits for a frame to begin, as long as it takes; then reads it, in time.
+    fn next(&mut self) -> Result<Option<Frame>, FrameError> {
+        let buffer = self.reader.reader_mut();
+        if buffer.fill_buf()?.is_empty() {
+            return Ok(None);
+        }
+        buffer.get_mut().begin_frame();
+        let frame = self.reader.read()?;
+        self.reader.reader_mut().get_mut().end_frame();
+        Ok(frame)
     }
 }
 

@@ -16,7 +16,7 @@ use super::observer::Observer;
 use super::outbox::{Outbox, Pushed};
 use super::service::{CloseReason, ConnectionId, Now, Peer};
 use super::waiting::Outboxes;
-use crate::wire::{Encode, NUL};
+use crate::wire::{Encode, split_frames};
 
 /// Pieces for which room is kept when nothing needs it.
 const EARLIER_KEPT: usize = 1_024;
@@ -161,7 +161,7 @@ impl Engine {
         }
         let Some(slot) = self.slot(id) else { return };
         let settings = slot.settings.as_ref().filter(|settings| settings.frames == Frames::Xml);
-        if let Some(farewell) = settings.and_then(|settings| reason.farewell_in(settings.framing)) {
+        if let Some(farewell) = settings.and_then(|settings| settings.framing.farewell(&reason)) {
             self.send(id, &farewell);
         }
         self.marks[id.slot()].id = None;
@@ -184,7 +184,7 @@ impl Engine {
         self.behind.push((id, outbox));
     }
 
-    /// Asks a connection for a sign of life in its protocol's own words, if it has any for that.
+    /// Asks a connection for activity in its framing's own words, if it has any for that.
     pub(super) fn ping(&mut self, id: ConnectionId) {
         let Some(Slot { outlet: Outlet::Outbox(outbox), .. }) = self.slot(id) else { return };
         match outbox.ping() {
@@ -281,9 +281,8 @@ impl Engine {
             }
             pieces.reverse();
             if let Some(trace) = &self.trace {
-                let bytes = pieces.iter().map(|piece| self.batch.bytes(*piece));
-                let frames = bytes.flat_map(|bytes| bytes.split_inclusive(|&byte| byte == NUL));
-                frames.for_each(|frame| trace.frame_out(slot.id, &frame[..frame.len() - 1]));
+                let frames = pieces.iter().flat_map(|piece| split_frames(self.batch.bytes(*piece)));
+                frames.for_each(|frame| trace.frame_out(slot.id, frame));
             }
             match &mut slot.outlet {
                 Outlet::Outbox(outbox) => match outbox.push(&sending, &pieces) {

@@ -1,22 +1,20 @@
 //! Defines [`Door`], through which an edge answers HTTP on a listener, and what it is given and gives back.
 //!
 //! A door is called on the client's own thread. It reads the request and writes the response through a [`Visitor`];
-//! then the connection ends, or the door hands over a [`Decoder`], and the connection's messages are unwrapped into
-//! the same byte stream that other clients send.
+//! then the connection ends, or the door hands over a framing, in which the connection's frames travel from then on.
 //!
-//! Knows: deadlines, the peer's address and who may correct it. Must not know: HTTP's grammar, pages, WebSocket.
+//! Knows: deadlines, the peer's address and who may correct it. Must not know: HTTP's grammar, pages, which framing.
 
-use std::borrow::Cow;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::framing::Framed;
 use super::link::Link;
 use super::listener::ListenerSettings;
-use super::service::Peer;
+use super::service::{Peer, Transport};
 use crate::policy::PolicyFile;
-use crate::wire::{Limits, Root};
+use crate::wire::Limits;
 
 /// How long a visitor may take not one byte of its response where `write_seconds_max` sets no bound.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -32,52 +30,14 @@ pub trait Door: Send + Sync {
 pub enum Answer {
     /// It was answered, or cannot be: the connection ends. What the client still sends is dropped.
     Done,
-    /// The response said that from here on frames travel in WebSocket messages.
+    /// The response said that from here on frames travel otherwise.
     Upgraded {
-        /// What unwraps them.
-        decoder: Box<dyn Decoder>,
+        /// How.
+        framing: Framed,
+        /// What that is called.
+        transport: Transport,
         /// What the client sent after its request and the door has read already.
         unread: Vec<u8>,
-    },
-}
-
-/// Unwraps what a client sends in WebSocket messages. Does no input or output of its own.
-pub trait Decoder: Send {
-    /// Unwraps `bytes`, the next that the client sent, cut wherever the network cut them.
-    ///
-    /// # Errors
-    /// When nothing more can come: what was decoded before counts, and the answers end with the last one.
-    fn decode(&mut self, bytes: &[u8], decoded: &mut Decoded) -> Result<(), DecodeEnd>;
-}
-
-/// What a [`Decoder`] made of some bytes.
-#[derive(Debug, Default)]
-pub struct Decoded {
-    /// The bytes of frames, each ended by its zero byte wherever it ends.
-    pub frames: Vec<u8>,
-    /// Whole control messages for the client, as they go on the wire.
-    pub answers: Vec<u8>,
-    /// How many messages ended that bring bytes of frames.
-    pub messages: u32,
-    /// How many messages ended that bring none, such as pings.
-    pub controls: u32,
-    /// Whether the client is to be answered in text messages, a frame each.
-    pub answer_as_text: bool,
-    /// The root with which the client's stream began anew, where frames are the elements of one.
-    pub(super) root: Option<Arc<Root>>,
-}
-
-/// Why no more messages can come.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DecodeEnd {
-    /// The client closed the conversation in order; it has been answered.
-    Closed,
-    /// The client broke the protocol, in this way; it has been told.
-    Broken(Cow<'static, str>),
-    /// The client sent more than a frame may have.
-    TooLong {
-        /// The limit that was exceeded.
-        frame_bytes_max: usize,
     },
 }
 

@@ -1,28 +1,27 @@
-//! Defines [`Intake`], the byte stream that a client's thread reads: bytes that were read already, then the link's,
-//! unwrapped where frames travel in another protocol's messages.
+//! Defines [`Intake`], the byte stream that a client's thread cuts into frames: bytes that were read already, then the
+//! link's, decoded where the client's framing is not XMLSocket's own.
 //!
-//! Knows: the deadline of a frame that has begun, the newline form. Must not know: what a frame holds.
+//! Knows: the deadline of what has begun, the link. Must not know: what a frame holds, where it ends, which framing it is.
 
 use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::decoding::Decoding;
+use super::framing::Encoder;
 use super::link::Link;
-use super::listener::Framing;
+use super::outbox::Outbox;
 use super::service::CloseReason;
-use super::upgraded::Upgraded;
-use crate::wire::NUL;
 
 /// The bytes of a client, as its thread reads them.
 pub(super) struct Intake {
     link: Arc<Link>,
-    /// Bytes that were read before: while sniffing, into a smaller buffer, or unwrapped. Given out first.
+    /// Bytes that were read before: while sniffing, into a smaller buffer, or decoded. Given out first.
     earlier: Vec<u8>,
     /// How many of them have been given out.
     given: usize,
-    /// What unwraps the link's bytes; `None` where frames travel as they are.
-    upgraded: Option<Box<Upgraded>>,
-    framing: Framing,
+    /// What decodes the link's bytes; `None` where they are given out as they are.
+    decoding: Option<Box<Decoding>>,
     frame_timeout: Option<Duration>,
     /// How long the peer has been waited for to end the frame that it has begun; `None` between frames. Time in which
     /// this server was busy, or paused on purpose, is not the peer's and does not count.
@@ -31,93 +30,76 @@ pub(super) struct Intake {
     timed: bool,
     /// Whether the last read filled the whole buffer: more is likely to wait.
     pub(super) filled: bool,
-    /// The first byte that ended a frame: what the client takes for the end of a frame.
-    pub(super) first_end: Option<u8>,
 }
 
 impl Intake {
-    /// The stream of `link`, after the bytes `earlier`, which began to arrive at `begun`.
+    /// The stream of `link` after the bytes `first`, which began to arrive at `begun`.
     pub(super) fn new(
         link: Arc<Link>,
-        mut earlier: Vec<u8>,
-        framing: Framing,
+        first: Vec<u8>,
+        mut decoding: Option<Box<Decoding>>,
         frame_timeout: Option<Duration>,
         begun: Instant,
     ) -> Intake {
-        let mut intake = Intake {
-            link,
-            earlier: Vec::new(),
-            given: 0,
-            upgraded: None,
-            framing,
-            frame_timeout,
-            waited: (!earlier.is_empty()).then_some(Duration::ZERO),
-            timed: true,
-            filled: false,
-            first_end: None,
+        let (earlier, waited) = match &mut decoding {
+            Some(decoding) => {
+                decoding.feed(&first, Duration::ZERO);
+                (Vec::new(), None)
+            }
+            None => {
+                let waited = (!first.is_empty()).then(|| begun.elapsed());
+                (first, waited)
+            }
         };
-        intake.scan(&mut earlier, begun.elapsed());
-        intake.earlier = earlier;
-        intake
-    }
-
-    /// The stream of `link` unwrapped by `upgraded`, of which the bytes `unread` have been read.
-    pub(super) fn upgraded(
-        link: Arc<Link>,
-        unread: &[u8],
-        upgraded: Upgraded,
-        frame_timeout: Option<Duration>,
-    ) -> Intake {
-        let mut intake = Intake::new(link, Vec::new(), Framing::Nul, frame_timeout, Instant::now());
-        intake.upgraded = Some(Box::new(upgraded));
-        intake.unwrap_messages(unread, Duration::ZERO);
-        intake
+        Intake { link, earlier, given: 0, decoding, frame_timeout, waited, timed: true, filled: false }
     }
 
     /// The same stream, continued after `unread`, which a buffer in front of it holds.
     pub(super) fn resume(&mut self, unread: &[u8]) -> Intake {
         let mut earlier = unread.to_vec();
         earlier.extend_from_slice(&self.earlier[self.given..]);
-        Intake { link: Arc::clone(&self.link), earlier, given: 0, upgraded: self.upgraded.take(), ..*self }
+        Intake { link: Arc::clone(&self.link), earlier, given: 0, decoding: self.decoding.take(), ..*self }
+    }
+
+    /// A frame has begun: from now on what is waited for counts.
+    pub(super) fn begin_frame(&mut self) {
+        self.waited.get_or_insert(Duration::ZERO);
+    }
+
+    /// The frame has ended.
+    pub(super) fn end_frame(&mut self) {
+        self.waited = None;
     }
 
     /// What ended the stream from within; `None` where the link ended, or nothing has.
     pub(super) fn ended(&self) -> Option<CloseReason> {
-        self.upgraded.as_ref()?.ended()
+        self.decoding.as_ref()?.ended()
     }
 
-    /// Unwraps `bytes`, which the link gave after `waited`, into `earlier`, which is empty.
-    fn unwrap_messages(&mut self, bytes: &[u8], waited: Duration) {
-        let Some(upgraded) = &mut self.upgraded else { return };
-        let mut frames = upgraded.unwrap_messages(bytes, &self.link, waited);
-        self.scan(&mut frames, waited);
-        self.earlier = frames;
-        self.given = 0;
+    /// What is to write to the client, if its bytes have told that before there was an outbox.
+    pub(super) fn take_encoder(&mut self) -> Option<Arc<dyn Encoder>> {
+        self.decoding.as_mut()?.take_encoder()
     }
 
-    /// Notes whether `bytes` leave a frame open, and turns newlines into zero bytes where they end a frame.
-    /// They took `waited` to come.
-    fn scan(&mut self, bytes: &mut [u8], waited: Duration) {
-        let line = self.framing == Framing::Line;
-        let is_end = |byte: &u8| *byte == NUL || line && *byte == b'\n';
-        if self.first_end.is_none() {
-            self.first_end = bytes.iter().copied().find(|byte| is_end(byte));
-        }
-        match bytes.iter().rposition(is_end) {
-            Some(end) if end + 1 == bytes.len() => self.waited = None,
-            Some(_) => self.waited = Some(Duration::ZERO),
-            None if bytes.is_empty() => self.waited = self.waited.map(|before| before + waited),
-            None => self.waited = Some(self.waited.map_or(Duration::ZERO, |before| before + waited)),
-        }
-        if line {
-            bytes.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = NUL);
+    /// From here on the client is answered by its outbox.
+    pub(super) fn answer_by(&mut self, outbox: &Arc<Outbox>) {
+        if let Some(decoding) = &mut self.decoding {
+            decoding.answer_by(outbox);
         }
     }
 
-    /// Sets the time that the next read may wait: for the frame that has begun, or for ever.
+    /// How long the peer has been waited for to end what it has begun, if anything.
+    fn waited(&self) -> Option<Duration> {
+        self.waited.max(self.decoding.as_ref().and_then(|decoding| decoding.waited()))
+    }
+
+    /// Sets the time that the next read may wait: for what has begun, or for ever.
     fn arm(&mut self) -> io::Result<()> {
-        let message_waited = self.upgraded.as_ref().and_then(|upgraded| upgraded.waited);
-        match (self.waited.max(message_waited), self.frame_timeout) {
+        let waited = self.waited();
+        if waited.is_some() && !self.filled {
+            self.link.acknowledge();
+        }
+        match (waited, self.frame_timeout) {
             (Some(waited), Some(frame_timeout)) => {
                 let left = frame_timeout.saturating_sub(waited);
                 if left.is_zero() {
@@ -134,40 +116,55 @@ impl Intake {
             _ => Ok(()),
         }
     }
+
+    /// Gives out what was read before.
+    fn give(&mut self, out: &mut [u8]) -> usize {
+        let count = (self.earlier.len() - self.given).min(out.len());
+        out[..count].copy_from_slice(&self.earlier[self.given..][..count]);
+        self.given += count;
+        if self.given == self.earlier.len() {
+            (self.earlier, self.given) = (Vec::new(), 0);
+        }
+        count
+    }
 }
 
 impl Read for Intake {
-    /// Reads what is there. `TimedOut` is the frame's deadline; the end of the stream is also what a dead link gives.
+    /// Reads what is there. `TimedOut` is the deadline of what has begun; the end of the stream is also what a dead link
+    /// gives.
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         loop {
             if self.given < self.earlier.len() {
-                let count = (self.earlier.len() - self.given).min(out.len());
-                out[..count].copy_from_slice(&self.earlier[self.given..][..count]);
-                self.given += count;
-                if self.given == self.earlier.len() {
-                    (self.earlier, self.given) = (Vec::new(), 0);
-                }
-                return Ok(count);
+                return Ok(self.give(out));
             }
-            if self.link.is_dead() || self.upgraded.as_ref().is_some_and(|upgraded| upgraded.has_ended()) {
+            if self.link.is_dead() {
                 return Ok(0);
+            }
+            if let Some(decoding) = &mut self.decoding {
+                if decoding.step(&self.link, &mut self.earlier) {
+                    continue;
+                }
+                if decoding.ended().is_some() {
+                    return Ok(0);
+                }
             }
             self.arm()?;
             let asked = Instant::now();
-            match self.link.read(out) {
+            let read = self.link.read(out);
+            let took = asked.elapsed();
+            self.waited = self.waited.map(|before| before + took);
+            match read {
                 Ok(count) => {
                     self.filled = count == out.len();
                     self.link.touch();
-                    if self.upgraded.is_none() || count == 0 {
-                        self.scan(&mut out[..count], asked.elapsed());
-                        return Ok(count);
+                    match &mut self.decoding {
+                        Some(decoding) if count > 0 => decoding.feed(&out[..count], took),
+                        _ => return Ok(count),
                     }
-                    self.unwrap_messages(&out[..count], asked.elapsed());
                 }
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
-                    self.waited = self.waited.map(|before| before + asked.elapsed());
-                    if let Some(upgraded) = &mut self.upgraded {
-                        upgraded.waited = upgraded.waited.map(|before| before + asked.elapsed());
+                    if let Some(decoding) = &mut self.decoding {
+                        decoding.feed(&[], took);
                     }
                 }
                 Err(error) => return Err(error),

@@ -105,6 +105,15 @@ impl Link {
         (&self.stream).read(bytes)
     }
 
+    /// Acknowledges at once what has been read. Many clients write a frame and its zero byte in two pieces, and their system
+    /// keeps the second one until the first is acknowledged (Nagle), which ours delays for some 40 ms in the hope of an
+    /// answer to send along: but there is none before the frame has ended. Linux forgets this by itself.
+    #[inline(never)]
+    pub(super) fn acknowledge(&self) {
+        #[cfg(target_os = "linux")]
+        let _ = rustix::net::sockopt::set_tcp_quickack(&self.stream, true);
+    }
+
     /// Notes a sign of life.
     pub(super) fn touch(&self) {
         self.seen.store(self.since.elapsed().as_nanos() as u64, Ordering::Relaxed);

@@ -13,6 +13,7 @@ use log::{debug, info, warn};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::connection::{self, Connection};
+use super::framing::{Encoder, Framing};
 use super::http::Door;
 use super::link::Link;
 use super::parting;
@@ -42,20 +43,6 @@ pub enum Frames {
     Xml,
     /// Anything, not parsed. The server itself never writes a frame.
     Any,
-}
-
-/// What ends a frame on a listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
-    /// A zero byte.
-    Nul,
-    /// A zero byte or a newline, for telnet and for class. A client is answered with the one it used first.
-    Line,
-    /// The end of an element: each side sends one endless document, as `XMLStreams` and XMPP do. The server's root
-    /// mirrors the client's, name and attributes, and follows it when the client begins anew; the application knows a
-    /// client from then on that its root has come. Frames are always [`Frames::Xml`] here, whatever is set: nothing else
-    /// may stand in an XML document.
-    Stream,
 }
 
 /// What happens to frames that come faster than `frames_per_second_max`.
@@ -120,6 +107,11 @@ impl ListenerSettings {
             file.site_control = None;
         }
         Some(file)
+    }
+
+    /// What writes to a client that has said nothing yet.
+    pub(super) fn encoder(&self) -> Arc<dyn Encoder> {
+        self.framing.encoder(self.frames == Frames::Xml)
     }
 
     /// Whether `address` is one of the proxies that are believed.

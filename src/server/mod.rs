@@ -32,11 +32,11 @@ mod http;
 // The bytes that a client's thread reads, and their deadlines.
 mod intake;
 
-// Frames that travel in another protocol's messages.
-mod upgraded;
+// Frames that travel otherwise than as they are, one at a time.
+mod decoding;
 
-// Frames that are the elements of an endless document.
-mod streamed;
+// How frames travel, both ways.
+mod framing;
 
 // How fast frames come.
 mod flood;
@@ -62,9 +62,6 @@ mod engine;
 // What is sent to all clients between two flushes.
 mod batch;
 
-// How frames are wrapped on their way out.
-mod envelope;
-
 // Bytes on their way to one client.
 mod outbox;
 
@@ -87,8 +84,9 @@ pub mod fuzzing;
 
 pub use address::AddressKey;
 pub use engine::Context;
-pub use http::{Answer, DecodeEnd, Decoded, Decoder, Door, Visitor};
-pub use listener::{Flood, Frames, Framing, Listener, ListenerSettings, PolicySource};
+pub use framing::{DecodeEnd, Decoded, Decoder, Encoder, Framed, Framing, Header, Reply};
+pub use http::{Answer, Door, Visitor};
+pub use listener::{Flood, Frames, Listener, ListenerSettings, PolicySource};
 pub use observer::Observer;
 pub use proxy::{Network, NetworkError};
 pub use service::{CloseReason, ConnectionId, Message, Now, Peer, Service, Transport};

@@ -7,16 +7,16 @@
 //! have one order, whichever thread sends them.
 //!
 //! What is pushed at a time is queued whole, so that the end of the queue is always the end of a message; there
-//! control messages (a WebSocket's pong, its CLOSE, the root of a stream that begins anew) enter, from whichever thread.
+//! what a framing says by itself (an answer to a ping, a mirrored root, a goodbye) enters, from whichever thread.
 //!
-//! Knows: one client's link, its queue, how its frames are wrapped. Must not know: who decided to send.
+//! Knows: one client's link, its queue, what writes its frames. Must not know: who decided to send, which framing it is.
 
 use std::io::ErrorKind;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::batch::{Piece, Sending};
-use super::envelope::{self, Envelope, Header};
+use super::framing::{Encoder, Reply};
 use super::link::Link;
 use super::service::CloseReason;
 use super::waiting::{Outboxes, Waiting};
@@ -50,9 +50,10 @@ struct State {
     behind: bool,
     /// What waits. Empty when Level.
     waiting: Waiting,
-    envelope: Envelope,
-    /// Whether the client was told, in its protocol's words, that nothing more comes.
-    said_close: bool,
+    /// What writes the client's frames.
+    encoder: Arc<dyn Encoder>,
+    /// Whether the client was told, in its framing's words, that nothing more comes.
+    said_goodbye: bool,
     /// Set when nothing more will be pushed: once all is sent, the client is told.
     finishing: bool,
     /// When all was sent after that.
@@ -64,15 +65,15 @@ struct State {
 impl Outbox {
     pub(super) fn new(
         link: Arc<Link>,
-        envelope: Envelope,
+        encoder: Arc<dyn Encoder>,
         outboxes: Arc<Outboxes>,
         write_timeout: Option<Duration>,
     ) -> Outbox {
         let state = State {
             behind: false,
             waiting: Waiting::new(outboxes),
-            envelope,
-            said_close: false,
+            encoder,
+            said_goodbye: false,
             finishing: false,
             finished: None,
             used: false,
@@ -88,13 +89,15 @@ impl Outbox {
     /// MUST be called by the dispatcher only: it alone decides the order.
     pub(super) fn push(&self, sending: &Sending<'_>, pieces: &[Piece]) -> Pushed {
         let mut state = self.lock();
-        if state.finishing || state.said_close || self.link.is_dead() {
+        if state.finishing || state.said_goodbye || self.link.is_dead() {
             return Pushed::Done;
         }
         state.used = true;
-        let bytes = sending.wrapped(pieces, &state.envelope);
-        let header = Header::of(&state.envelope, bytes.len());
+        let (header, bytes) = sending.encoded(pieces, &state.encoder);
         let header = header.as_bytes();
+        if header.is_empty() && bytes.is_empty() {
+            return Pushed::Done;
+        }
         let sent = if state.behind { 0 } else { self.offer(header, &bytes) };
         let rest = header.len() + bytes.len() - sent;
         if rest == 0 || self.link.is_dead() {
@@ -114,36 +117,48 @@ impl Outbox {
         self.queued(&mut state)
     }
 
-    /// Sends or queues control messages, whole ones, after what was pushed before. Never blocks. After `is_last`
-    /// nothing more is sent. May be called by any thread.
-    pub(super) fn control(&self, bytes: &[u8], is_last: bool) -> Pushed {
+    /// Sends or queues what the framing says by itself, after what was pushed before, and changes what writes from then on:
+    /// in one step, so that nothing is written in the old way behind it, nor in the new way before it. Never blocks. After
+    /// the goodbye nothing more is sent. May be called by any thread.
+    pub(super) fn reply(&self, reply: Reply, is_goodbye: bool) -> Pushed {
         let mut state = self.lock();
-        if state.finishing || state.said_close || self.link.is_dead() {
+        let pushed = self.say(&mut state, &reply.bytes);
+        if pushed != Pushed::Overflow {
+            state.said_goodbye |= is_goodbye;
+            if let Some(encoder) = reply.encoder {
+                state.encoder = encoder;
+            }
+        }
+        pushed
+    }
+
+    /// Asks the client for activity, if its framing has a way to.
+    pub(super) fn ping(&self) -> Pushed {
+        let mut state = self.lock();
+        let ping = state.encoder.ping();
+        self.say(&mut state, ping)
+    }
+
+    fn say(&self, state: &mut State, bytes: &[u8]) -> Pushed {
+        if state.finishing || state.said_goodbye || self.link.is_dead() || bytes.is_empty() {
             return Pushed::Done;
         }
         if state.behind && !state.waiting.has_room(bytes.len()) {
             return Pushed::Overflow;
         }
-        state.said_close = is_last;
-        self.append(&mut state, bytes)
+        self.append(state, bytes)
     }
 
-    /// Asks the client for a sign of life, if its protocol has a way to.
-    pub(super) fn ping(&self) -> Pushed {
-        let is_websocket = self.lock().envelope.is_websocket();
-        if is_websocket { self.control(&envelope::PING, false) } else { Pushed::Done }
-    }
-
-    /// Nothing more will be pushed. Once all is sent the client is told so, now or by the catch-up writer; a
-    /// WebSocket also hears why, and a stream is closed by its end tag.
+    /// Nothing more will be pushed. Once all is sent the client is told so, now or by the catch-up writer;
+    /// where the framing has a goodbye, that is sent before.
     pub(super) fn finish(&self, reason: &CloseReason) -> Pushed {
         let mut state = self.lock();
         self.link.stop_reading();
         let mut pushed = Pushed::Done;
-        let last_words = state.envelope.last_words(reason);
-        if !last_words.is_empty() && !state.said_close && !state.finishing && !self.link.is_dead() {
-            state.said_close = true;
-            pushed = self.append(&mut state, &last_words);
+        let goodbye = state.encoder.goodbye(reason);
+        if !goodbye.is_empty() && !state.said_goodbye && !state.finishing && !self.link.is_dead() {
+            state.said_goodbye = true;
+            pushed = self.append(&mut state, &goodbye);
         }
         state.finishing = true;
         if state.behind {
@@ -173,11 +188,6 @@ impl Outbox {
         }
         state.finishing = true;
         true
-    }
-
-    /// How frames are wrapped from here on.
-    pub(super) fn set_envelope(&self, envelope: Envelope) {
-        self.lock().envelope = envelope;
     }
 
     /// Sends what is queued until the client is level again. Runs on a thread of its own while the outbox is Behind.
@@ -271,18 +281,36 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::super::batch::Batch;
+    use super::super::framing::{Framing, Header};
     use super::*;
     use crate::wire::{Frame, Limits};
 
+    /// A framing with a header, and a goodbye.
+    struct Behind;
+
+    impl Encoder for Behind {
+        fn header(&self, bytes: usize) -> Option<Header> {
+            Some(Header::new(&(bytes as u64).to_be_bytes()))
+        }
+
+        fn encode(&self, _frame: &[u8], _out: &mut Vec<u8>) {}
+
+        fn goodbye(&self, _reason: &CloseReason) -> Vec<u8> {
+            b"goodbye".to_vec()
+        }
+    }
+
     #[test]
     fn nothing_follows_a_message_that_was_cut_off() {
-        for envelope in [Envelope::Nul, Envelope::WebSocketBinary] {
+        let encoders: [(Arc<dyn Encoder>, &[u8]); 2] =
+            [(Framing::Nul.encoder(true), b""), (Arc::new(Behind), &((64_u64 << 20) + 1).to_be_bytes())];
+        for (encoder, header) in encoders {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
             let link = Arc::new(Link::new(listener.accept().unwrap().0));
             let limits = Limits { outbox_bytes_max: 1 << 20, ..Limits::default() };
-            let outbox = Outbox::new(Arc::clone(&link), envelope.clone(), Outboxes::new(&limits), None);
+            let outbox = Outbox::new(Arc::clone(&link), encoder, Outboxes::new(&limits), None);
             let mut batch = Batch::default();
             let whole = batch.push_shared(&Frame::new("x".repeat(64 << 20)).unwrap());
             assert_eq!(outbox.push(&Sending::new(&batch), &[whole]), Pushed::Overflow);
@@ -291,9 +319,8 @@ mod tests {
             drop((outbox, link));
             let mut got = Vec::new();
             client.read_to_end(&mut got).unwrap();
-            let header = Header::of(&envelope, (64 << 20) + 1);
-            let payload = got.strip_prefix(header.as_bytes()).unwrap();
-            assert!(!payload.is_empty() && payload.iter().all(|byte| *byte == b'x'), "{envelope:?}");
+            let payload = got.strip_prefix(header).unwrap();
+            assert!(!payload.is_empty() && payload.iter().all(|byte| *byte == b'x'), "{}", header.escape_ascii());
         }
     }
 }

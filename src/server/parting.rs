@@ -8,12 +8,13 @@
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
+use super::framing::{self, Encoder};
 use super::link::Link;
-use super::listener::{Frames, Framing, ListenerSettings};
+use super::listener::{Frames, ListenerSettings};
 use super::refusal;
 use super::seats::NoSeat;
 use super::sniff::{Speaks, speaks};
-use crate::wire::{Element, Encode, write_frame};
+use crate::wire::{Element, Encode};
 
 /// How long a peer has to take what a client's thread writes, and to close after it was told why.
 pub(super) const LINGER: Duration = Duration::from_secs(2);
@@ -36,7 +37,7 @@ pub(super) fn refuse(settings: &ListenerSettings, link: &Link, no_seat: NoSeat, 
         }
         Some(Speaks::Frames) | None if settings.frames == Frames::Xml && !settings.policy_only => {
             let error = Element::new("error").attribute("code", no_seat.code()).text(no_seat.text());
-            send_frame(link, &error, settings.framing);
+            send_frame(link, &error, &*settings.encoder());
         }
         _ => return,
     }
@@ -44,15 +45,9 @@ pub(super) fn refuse(settings: &ListenerSettings, link: &Link, no_seat: NoSeat, 
     linger(link);
 }
 
-/// Writes one frame in one piece, as the listener's clients read it. Where no stream has begun on a listener for
-/// streams, it is a document of its own.
-pub(super) fn send_frame(link: &Link, frame: &impl Encode, framing: Framing) {
-    let mut bytes = Vec::new();
-    match framing {
-        Framing::Nul | Framing::Line => drop(write_frame(frame, &mut bytes)),
-        Framing::Stream => frame.encode(&mut bytes),
-    }
-    let _ = link.send_all(&bytes, LINGER);
+/// Writes one frame in one piece, as `encoder` writes it.
+pub(super) fn send_frame(link: &Link, frame: &impl Encode, encoder: &dyn Encoder) {
+    let _ = link.send_all(&framing::encode_one(encoder, frame), LINGER);
 }
 
 /// Reads and drops what a peer that was told to go still sends, for a short time.

@@ -55,14 +55,6 @@ fn request_id(frame: &Frame) -> Option<&str> {
     (id.len() <= 64 && !id.contains(['&', '<'])).then_some(id)
 }
 
-/// A line's frame without the carriage return that terminals send before the newline.
-pub(super) fn without_carriage_return(frame: Frame) -> Frame {
-    match frame.bytes().split_last() {
-        Some((b'\r', rest)) => Frame::new(rest).unwrap_or_default(),
-        _ => frame,
-    }
-}
-
 /// What answers an HTTP request that begins with `first`: there is no page, and nothing takes a body.
 pub(super) fn http(first: &[u8]) -> &'static [u8] {
     if first.starts_with(b"GET ") || first.starts_with(b"HEAD ") {

@@ -10,7 +10,6 @@ use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 use super::engine::Context;
-use super::listener::Framing;
 use crate::wire::{Document, Element, Frame, Limits};
 
 /// An application: a state machine that the dispatcher thread feeds, one event at a time. It owns its state without
@@ -138,7 +137,7 @@ pub struct Peer {
     pub local_address: SocketAddr,
     /// Which of the server's listeners it reached, counted from 0 in the order they were given.
     pub listener: usize,
-    /// How its frames travel.
+    /// What its frames travel in.
     pub transport: Transport,
     /// Since when it is connected.
     pub since: Instant,
@@ -148,18 +147,29 @@ impl Peer {
     /// A connection over plain TCP, beginning at `since`.
     #[must_use]
     pub fn new(address: SocketAddr, local_address: SocketAddr, listener: usize, since: Instant) -> Peer {
-        Peer { address, local_address, listener, transport: Transport::Tcp, since }
+        Peer { address, local_address, listener, transport: Transport::TCP, since }
     }
 }
 
-/// How frames travel.
+/// What frames travel in, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Transport {
-    /// As they are, on a TCP connection.
-    Tcp,
-    /// In WebSocket messages.
-    WebSocket,
+pub struct Transport(&'static str);
+
+impl Transport {
+    /// A TCP connection, and nothing between it and the frames.
+    pub const TCP: Transport = Transport("tcp");
+
+    /// Another one, as the edge that brings it calls it.
+    #[must_use]
+    pub const fn named(name: &'static str) -> Transport {
+        Transport(name)
+    }
+
+    /// Its name, such as `tcp`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.0
+    }
 }
 
 /// The time at which an event is handled, given to the application so that it needs no clock.
@@ -208,7 +218,7 @@ pub enum CloseReason {
     HttpAnswered,
     /// What it speaks is not this protocol (TLS, HTTP where nothing answers it).
     NotXmlSocket(&'static str),
-    /// It broke the protocol in which its frames travel (WebSocket).
+    /// It broke the protocol in which its frames travel.
     ProtocolError(Cow<'static, str>),
     /// The application panicked while it handled the connection.
     Panicked,
@@ -282,19 +292,6 @@ impl CloseReason {
             }
             CloseReason::TooFast => "Frames kept coming too fast. Wait before you connect again.".to_owned(),
             CloseReason::Panicked => "The server failed on this request; others are not affected.".to_owned(),
-        };
-        Some(Element::new("error").attribute("code", self.code()).text(text))
-    }
-
-    /// As [`farewell`](CloseReason::farewell), in the words of a listener with this framing.
-    pub(super) fn farewell_in(&self, framing: Framing) -> Option<Element> {
-        let text = match self {
-            _ if framing != Framing::Stream => return self.farewell(),
-            CloseReason::FrameTimeout { .. } => "An element, or the root, was begun but not ended in time.".to_owned(),
-            CloseReason::FrameTooLong { frame_bytes_max } => {
-                format!("An element, or the root's start tag, may have {frame_bytes_max} bytes.")
-            }
-            _ => return self.farewell(),
         };
         Some(Element::new("error").attribute("code", self.code()).text(text))
     }

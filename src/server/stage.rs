@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::engine::{Context, Engine, Outlet};
 use super::service::{CloseReason, ConnectionId, Message, Now, Peer, Service};
 use super::waiting::Outboxes;
-use crate::wire::{Document, Frame, Limits, NUL};
+use crate::wire::{Document, Frame, Limits, split_frames};
 
 /// A server without a network, for testing an application: connections are opened by the test, frames are handed
 /// over as text, time moves only when told to.
@@ -105,10 +105,7 @@ impl<S: Service> Stage<S> {
                 None => Vec::new(),
             },
         };
-        let mut frames: Vec<String> =
-            bytes.split(|&byte| byte == NUL).map(|frame| String::from_utf8_lossy(frame).into_owned()).collect();
-        frames.pop();
-        frames
+        split_frames(&bytes).map(|frame| String::from_utf8_lossy(frame).into_owned()).collect()
     }
 
     /// Why the server closed a connection; `None` while it is open.

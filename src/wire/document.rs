@@ -102,7 +102,7 @@ impl Document {
     /// The text from the root's start tag to the end of the root, and where in it the start tag ends.
     fn root_text(&self) -> (&str, usize) {
         let text = &self.0.borrow_dependent().input_text()[self.root().range()];
-        (text, start_tag_end(text))
+        (text, start_tag_end(text.as_bytes()))
     }
 
     /// The frame, without its tree.
@@ -132,8 +132,7 @@ impl Encode for Document {
 }
 
 /// The position after the `>` that ends the start tag that `text` begins with; a `>` inside quotes does not count.
-fn start_tag_end(text: &str) -> usize {
-    let bytes = text.as_bytes();
+pub(super) fn start_tag_end(bytes: &[u8]) -> usize {
     let mut at = 0;
     while let Some(found) = memchr::memchr3(b'>', b'"', b'\'', &bytes[at..]) {
         at += found;
@@ -144,13 +143,32 @@ fn start_tag_end(text: &str) -> usize {
         at += 1;
         at += memchr::memchr(quote, &bytes[at..]).map_or(bytes.len() - at, |closing| closing + 1);
     }
-    text.len()
+    bytes.len()
 }
 
 /// The text of a frame without what may surround a document: one byte order mark, white space.
 pub(super) fn trim(text: &str) -> &str {
-    text.strip_prefix('\u{feff}').unwrap_or(text).trim_matches([' ', '\t', '\r', '\n'])
+    text.strip_prefix('\u{feff}').unwrap_or(text).trim_matches(WHITE_SPACE)
 }
+
+/// As [`trim`], and without what else may stand before a document's root: declaration, instructions, comments.
+pub(super) fn without_prolog(text: &str) -> &str {
+    let mut rest = trim(text);
+    loop {
+        let end = match rest.as_bytes() {
+            [b'<', b'?', ..] => "?>",
+            [b'<', b'!', b'-', b'-', ..] => "-->",
+            _ => return rest,
+        };
+        match memchr::memmem::find(&rest.as_bytes()[end.len()..], end.as_bytes()) {
+            Some(at) => rest = rest[at + 2 * end.len()..].trim_start_matches(WHITE_SPACE),
+            None => return rest,
+        }
+    }
+}
+
+/// The white space of XML.
+const WHITE_SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
 
 /// Parses the text of `frame`. The functions beside it are apart so that the stack that parsing needs stays small:
 /// a server has thousands of threads that do just this.

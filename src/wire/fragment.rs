@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use super::document::Document;
 use super::frame::{Encode, Frame};
+use super::limits::ROOT_NAMESPACES_BYTES_MAX;
 use super::parse_error::ParseError;
+use super::scan::Fault;
 
 /// The start tag of an endless document's root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,9 +57,15 @@ impl Root {
     /// The root as a document without content, to read its attributes from.
     ///
     /// # Errors
-    /// As [`Document::parse`]: the scanner does not check what it does not need.
+    /// As [`Document::parse`]: the scanner does not check what it does not need. And when all namespace declarations together
+    /// have more than [`ROOT_NAMESPACES_BYTES_MAX`] bytes: they are added to each element.
     pub fn document(&self, nodes_max: u32) -> Result<Document, ParseError> {
         let text = format!("<{}{}/>", self.name, self.attributes);
+        let declared: usize = declarations(&self.attributes).map(|(name, value)| name.len() + value.len() + 2).sum();
+        if declared > ROOT_NAMESPACES_BYTES_MAX {
+            let reason = format!("namespace declarations of more than {ROOT_NAMESPACES_BYTES_MAX} bytes altogether");
+            return Err(ParseError::of_scan(&text, 0, &Fault::too_complex(1 + self.name.len(), reason)));
+        }
         let frame = Frame::new(text).unwrap_or_default();
         Document::parse(frame, nodes_max).map_err(|(_, error)| error)
     }
@@ -134,9 +142,12 @@ impl Encode for Fragment {
     }
 }
 
-/// Whether `prefix:` stands anywhere in `text`. It may do so without being a prefix; then one declaration is idle.
+/// Whether the word `prefix:` stands anywhere in `text`. It may do so without being a prefix; then one declaration is idle.
 fn uses(text: &str, prefix: &str) -> bool {
-    text.match_indices(prefix).any(|(at, _)| text[at + prefix.len()..].starts_with(':'))
+    text.match_indices(prefix).any(|(at, _)| {
+        let begins = !text[..at].ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'));
+        begins && text[at + prefix.len()..].starts_with(':')
+    })
 }
 
 /// The name in a tag that begins with `<` or `</`.

@@ -141,6 +141,10 @@ pub const NAMESPACES_MAX: usize = 64;
 /// an address of 32 KiB, and 512 attributes an element, a frame of 64 KiB took 0.66 s to parse.
 pub const NAMESPACE_BYTES_MAX: usize = 256;
 
+/// Bytes of all namespace declarations of the root of an endless document: each element may need them all, to mean the same
+/// elsewhere. With 64 of 256 bytes an element of 83 bytes became one of 19 KiB.
+pub const ROOT_NAMESPACES_BYTES_MAX: usize = 4_096;
+
 /// Attributes of one element, namespace declarations among them. The parser compares any two: 10 000 on one element,
 /// 64 KiB of text, took 0.16 s to parse. Within this bound and the two above, the worst frame of 64 KiB that is known
 /// takes 6 ms (50 ms without optimisation): one tag after the other, full of attributes with prefixes.

@@ -23,6 +23,9 @@ mod fragment;
 // The endless document: bytes without zero bytes, cut into elements.
 mod stream;
 
+// A document without its line breaks.
+mod one_line;
+
 // What we send: the only place that escapes.
 mod element;
 
@@ -33,7 +36,10 @@ pub use fragment::{Fragment, Root};
 pub use frame::{Encode, Frame, FrameError, FrameReader, NUL, NulInFrame, end_frame, split_frames, write_frame};
 pub use limits::{
     ATTRIBUTES_MAX, CHANNEL_BYTES_MAX, CLIENT_FRAME_BYTES_MAX, LimitError, Limits, NAMESPACE_BYTES_MAX, NAMESPACES_MAX,
-    SENT_FRAME_BYTES_MAX,
+    ROOT_NAMESPACES_BYTES_MAX, SENT_FRAME_BYTES_MAX,
 };
+pub use one_line::write_on_one_line;
 pub use parse_error::{ParseError, ParseErrorKind};
-pub use stream::{Overflow, StreamError, StreamEvent, StreamReader, StreamScanner, UNPROCESSED_BYTES_MAX};
+pub use stream::{
+    Overflow, StreamError, StreamEvent, StreamReader, StreamScanner, UNPROCESSED_BYTES_MAX, element_alone,
+};

@@ -26,7 +26,7 @@ impl Fault {
         Fault { kind: ParseErrorKind::NotXml, offset, reason: reason.to_owned() }
     }
 
-    fn too_complex(offset: usize, reason: String) -> Fault {
+    pub(super) fn too_complex(offset: usize, reason: String) -> Fault {
         Fault { kind: ParseErrorKind::TooComplex, offset, reason }
     }
 }

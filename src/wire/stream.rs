@@ -8,6 +8,7 @@ use std::fmt;
 use std::io::{self, BufRead};
 use std::sync::Arc;
 
+use super::document::without_prolog;
 use super::fragment::{Fragment, Root, tag_name};
 use super::frame::{Frame, NUL};
 
@@ -159,6 +160,12 @@ impl StreamScanner {
     #[must_use]
     pub fn is_between_elements(&self) -> bool {
         self.part == Part::Over || (self.depth <= 1 && self.part == Part::Text)
+    }
+
+    /// How many bytes are held of what is unfinished.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.item.len()
     }
 
     fn step(&mut self, byte: u8) -> Result<Option<StreamEvent>, StreamError> {
@@ -333,6 +340,29 @@ impl StreamScanner {
             (Some(root), Ok(frame)) if !discarded => StreamEvent::Element(Fragment::new(frame, Arc::clone(root))),
             _ => StreamEvent::Discarded { bytes },
         }
+    }
+}
+
+/// The element that `frame` is, with its name, as it may stand inside an endless document: without what may stand only at
+/// the beginning of a document. `None` where a reader of streams would read anything else than one element. The
+/// element's own name still matters: one that the root bears begins the stream anew.
+#[must_use]
+pub fn element_alone(frame: &[u8]) -> Option<(&str, &str)> {
+    let text = without_prolog(str::from_utf8(frame).ok()?);
+    if !text.starts_with('<') || text[1..].starts_with(['!', '?', '/']) {
+        return None;
+    }
+    // It need not keep a byte: how long the first thing is that would be thrown away is all that is asked.
+    let mut scanner = StreamScanner::new(0, Overflow::Discard);
+    scanner.depth = 1;
+    match scanner.scan(text.as_bytes()) {
+        Ok((used, Some(StreamEvent::Discarded { bytes })))
+            if bytes == used as u64 && without_prolog(&text[used..]).is_empty() =>
+        {
+            let element = &text[..used];
+            Some((str::from_utf8(tag_name(element.as_bytes())).ok()?, element))
+        }
+        _ => None,
     }
 }
 

@@ -30,7 +30,7 @@ pub use self::gate::Gate;
 pub use self::head::Request;
 use self::head::{Head, Refusal};
 pub use self::response::Response;
-use crate::server::{Answer, Decoder, Door, Visitor};
+use crate::server::{Answer, Door, Framed, Transport, Visitor};
 
 /// Answers the requests for some paths.
 pub trait Route: Send + Sync {
@@ -42,8 +42,8 @@ pub trait Route: Send + Sync {
 pub enum Reply {
     /// A response, after which the connection ends.
     Response(Response),
-    /// A response, after which the connection's frames travel in messages that the decoder unwraps.
-    Upgrade(Response, Box<dyn Decoder>),
+    /// A response, after which the connection's frames travel in this framing, which is called so.
+    Upgrade(Response, Framed, Transport),
 }
 
 impl From<Response> for Reply {
@@ -121,8 +121,8 @@ impl Door for Site {
                 }
                 Answer::Done
             }
-            Reply::Upgrade(response, decoder) => match response.write(visitor, is_head) {
-                Ok(()) => Answer::Upgraded { decoder, unread: head.into_rest() },
+            Reply::Upgrade(response, framing, transport) => match response.write(visitor, is_head) {
+                Ok(()) => Answer::Upgraded { framing, transport, unread: head.into_rest() },
                 Err(_) => Answer::Done,
             },
         }

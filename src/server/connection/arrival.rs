@@ -11,21 +11,17 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::bounded;
 use log::info;
 
-use super::super::envelope::Envelope;
 use super::super::event::Event;
-use super::super::http::{Answer, Decoder, Visitor};
+use super::super::framing::{DecodeEnd, Framed, stream};
+use super::super::http::{Answer, Visitor};
 use super::super::intake::Intake;
-use super::super::listener::Framing;
 use super::super::parting::{LINGER, refuse};
 use super::super::proxy::{self, NotProxied};
 use super::super::refusal;
-use super::super::service::{CloseReason, Transport};
+use super::super::service::CloseReason;
 use super::super::sniff::{REQUEST_LINE_BYTES_MAX, Speaks, speaks};
-use super::super::streamed::{self, Elements};
-use super::super::upgraded::Upgraded;
 use super::{Connection, Reading};
-use crate::policy::is_request;
-use crate::wire::{Element, Frame, Overflow, Root, StreamError, StreamEvent, StreamScanner};
+use crate::wire::ROOT_NAMESPACES_BYTES_MAX;
 
 /// Bytes read at a time until it is known what a connection speaks: enough for that, and little for who is silent.
 const FIRST_BYTES: usize = 64;
@@ -41,9 +37,8 @@ impl Connection {
     #[inline(never)]
     pub(super) fn sniff(&mut self, first: &mut Vec<u8>) -> Result<(Speaks, Instant), Box<CloseReason>> {
         let begun = self.wait_for_first_byte(first)?;
-        let line = self.framing == Framing::Line;
         loop {
-            let ended = line && first.contains(&b'\n') && first.len() < REQUEST_LINE_BYTES_MAX;
+            let ended = self.settings.framing.has_ended(first) && first.len() < REQUEST_LINE_BYTES_MAX;
             match speaks(first) {
                 Some(what) => return Ok((what, begun)),
                 None if ended => return Ok((Speaks::Frames, begun)),
@@ -80,14 +75,14 @@ impl Connection {
         let mut timeout = match self.limits.announce_seconds {
             _ if self.settings.policy_only => Some(POLICY_PORT_TIMEOUT),
             // To a stream nothing can be sent before it has begun, so that no application can know of it.
-            _ if self.framing == Framing::Stream => self.frame_timeout(),
+            _ if self.settings.framing.begins_with_the_client() => self.frame_timeout(),
             seconds @ 1.. if may_be_another => Some(Duration::from_secs(seconds)),
             _ => {
                 self.announce();
                 None
             }
         };
-        let must_speak = self.settings.policy_only || self.framing == Framing::Stream;
+        let must_speak = self.settings.policy_only || self.settings.framing.begins_with_the_client();
         loop {
             match self.read_some(first, timeout) {
                 Ok(0) => return Err(Box::new(CloseReason::ByPeer)),
@@ -190,10 +185,10 @@ impl Connection {
         let answer = catch_unwind(AssertUnwindSafe(|| door.answer(&mut visitor))).unwrap_or(Answer::Done);
         match answer {
             Answer::Done => Box::new(CloseReason::HttpAnswered),
-            Answer::Upgraded { decoder, unread } => {
-                self.peer.transport = Transport::WebSocket;
+            Answer::Upgraded { framing, transport, unread } => {
+                self.peer.transport = transport;
                 let frame_bytes_max = self.limits.frame_bytes_max as usize;
-                match self.begin_unwrapping(Envelope::WebSocketBinary, decoder, &unread, frame_bytes_max) {
+                match self.begin_decoding(framing, unread, frame_bytes_max) {
                     Some(reading) => self.read_frames(reading),
                     None => Box::new(CloseReason::ByPeer),
                 }
@@ -201,72 +196,55 @@ impl Connection {
         }
     }
 
-    /// Reads up to the end of the root's start tag, answers it with a root of ours, and prepares to read what follows. A
-    /// policy request, which might be such a root, is answered as everywhere.
+    /// Reads what must be said before frames can travel, answers it, and prepares to read what follows. A policy request,
+    /// which might be such a beginning, is answered as everywhere.
     #[inline(never)]
-    pub(super) fn open_stream(&mut self, first: Vec<u8>, begun: Instant) -> Result<Box<Reading>, Box<CloseReason>> {
-        let frame_bytes_max = self.limits.frame_bytes_max as usize;
-        let mut scanner = StreamScanner::new(frame_bytes_max, Overflow::Close);
+    pub(super) fn open(
+        &mut self,
+        mut opening: stream::Opening,
+        first: Vec<u8>,
+        begun: Instant,
+    ) -> Result<Box<Reading>, Box<CloseReason>> {
         let mut unread = first;
         let root = loop {
-            match scanner.scan(&unread) {
-                Ok((used, Some(StreamEvent::Opened(root)))) => {
-                    unread.drain(..used);
-                    break root;
-                }
-                Ok(_) => unread.clear(),
-                Err(StreamError::TooLong { unprocessed_max }) => {
-                    return Err(Box::new(CloseReason::FrameTooLong { frame_bytes_max: unprocessed_max }));
-                }
-                Err(error) => return Err(self.refuse_stream(&refusal::not_a_stream(&error), error.to_string())),
+            match opening.take(&mut unread) {
+                Ok(Some(root)) => break root,
+                Ok(None) => self.read_in_time(&mut unread, begun)?,
+                Err(end) => return Err(self.refuse_opening(end)),
             }
-            self.read_in_time(&mut unread, begun)?;
         };
-        if self.settings.policy.is_some() && is_policy_request(&root) {
+        if self.settings.policy.is_some() && stream::is_policy_request(&root) {
             return Err(self.serve_policy());
         }
-        if let Err(error) = streamed::check(&root, self.nodes_max()) {
-            return Err(self.refuse_stream(&refusal::not_a_document(&error), error.to_string()));
-        }
-        let sent = self.link.send_all(root.start_tag().as_bytes(), LINGER);
+        let (framing, mirrored) = opening.open(root).map_err(|end| self.refuse_opening(end))?;
+        let sent = self.link.send_all(mirrored.as_bytes(), LINGER);
         sent.map_err(|error| Box::new(CloseReason::Lost(error.to_string())))?;
-        let elements = Elements::new(scanner, Arc::clone(&root), self.nodes_max());
-        // An element and the namespaces that it gets from the root may have as many bytes each.
-        let reading = self.begin_unwrapping(Envelope::Stream(root), Box::new(elements), &unread, 2 * frame_bytes_max);
-        reading.ok_or_else(|| Box::new(CloseReason::ByPeer))
+        // An element gets namespaces from the root.
+        let frame_bytes_max = (self.limits.frame_bytes_max as usize).saturating_add(ROOT_NAMESPACES_BYTES_MAX);
+        let mut reading = self.begin_decoding(framing, unread, frame_bytes_max).ok_or(CloseReason::ByPeer)?;
+        // The client began with its root: a policy request would have been that.
+        reading.is_first = false;
+        Ok(reading)
     }
 
     /// Tells a client why its stream cannot begin.
-    fn refuse_stream(&self, answer: &Element, reason: String) -> Box<CloseReason> {
-        self.say(&answer.to_frame(), Framing::Stream);
-        Box::new(CloseReason::ProtocolError(reason.into()))
+    fn refuse_opening(&self, end: DecodeEnd) -> Box<CloseReason> {
+        if self.shared.wants_frames_out && !end.reply.is_empty() {
+            self.shared.observer.frame_out(self.id, &end.reply);
+        }
+        let _ = self.link.send_all(&end.reply, LINGER);
+        Box::new(end.reason)
     }
 
-    /// Makes a connection known to the application whose frames are `decoder`'s to find, and prepares to read them.
-    fn begin_unwrapping(
-        &mut self,
-        envelope: Envelope,
-        decoder: Box<dyn Decoder>,
-        unread: &[u8],
-        frame_bytes_max: usize,
-    ) -> Option<Box<Reading>> {
-        let is_stream = matches!(envelope, Envelope::Stream(_));
-        self.framing = Framing::Nul;
-        self.envelope = envelope;
+    /// Makes a connection known to the application whose frames travel in `framing`, and prepares to read them.
+    fn begin_decoding(&mut self, framing: Framed, unread: Vec<u8>, frame_bytes_max: usize) -> Option<Box<Reading>> {
+        self.encoder = framing.encoder;
         // What is written from here on, the outbox writes, with its own deadline.
         let _ = self.link.set_write_timeout(None);
         self.announce();
-        let outbox = Arc::clone(self.outbox.as_ref()?);
-        let upgraded = Upgraded::new(self.id, decoder, outbox, is_stream, Arc::clone(&self.shared), &self.limits);
-        let intake = Intake::upgraded(Arc::clone(&self.link), unread, upgraded, self.frame_timeout());
-        let mut reading = Reading::new(intake, &self.limits, frame_bytes_max);
-        // A stream began with its root: a policy request would have been that.
-        reading.is_first = !is_stream;
-        Some(reading)
+        self.outbox.as_ref()?;
+        let decoding = self.decoding(framing.decoder);
+        let intake = Intake::new(Arc::clone(&self.link), unread, Some(decoding), self.frame_timeout(), Instant::now());
+        Some(Reading::new(intake, &self.limits, frame_bytes_max))
     }
-}
-
-/// Whether the root of a stream is the question of a player.
-fn is_policy_request(root: &Root) -> bool {
-    Frame::new(format!("<{}{}/>", root.name(), root.attributes())).is_ok_and(|frame| is_request(&frame))
 }
