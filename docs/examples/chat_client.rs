@@ -5,13 +5,13 @@ use std::error::Error;
 use std::io::{BufRead, Write, stdin, stdout};
 use std::time::Duration;
 
-use xmlsocket::client::{Listener, Sender, XmlSocket};
+use xmlsocket::client::{EventListener, Sender, XmlSocket};
 use xmlsocket::wire::Frame;
 
 /// Logs what it hears.
 struct Log<W>(W);
 
-impl<W: Write + Send> Listener for Log<W> {
+impl<W: Write + Send> EventListener for Log<W> {
     fn on_connect(&mut self, _: &Sender) {
         let _ = writeln!(self.0, "connect");
     }

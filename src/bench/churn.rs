@@ -52,7 +52,7 @@ struct Visits {
     steps: u64,
     /// Visits that are over.
     done: u64,
-    /// Links whose visit is over, and which begin the next one.
+    /// Clients whose visit is over, and which begin the next one.
     over: Vec<usize>,
     /// The number of the next visitor: no name is used twice.
     next: usize,
@@ -69,9 +69,9 @@ impl Visits {
                 return Ok(());
             }
             fleet.turn(Duration::from_millis(100), self)?;
-            for link in std::mem::take(&mut self.over) {
-                fleet.close(link);
-                fleet.begin_again(link, self.next)?;
+            for client in std::mem::take(&mut self.over) {
+                fleet.close(client);
+                fleet.begin_again(client, self.next)?;
                 self.next += 1;
             }
             if progress.is_due(now) {
@@ -89,8 +89,8 @@ impl Watch for Visits {
         self.steps += 1;
     }
 
-    fn ready(&mut self, link: usize) {
+    fn ready(&mut self, client: usize) {
         self.done += 1;
-        self.over.push(link);
+        self.over.push(client);
     }
 }

@@ -13,7 +13,7 @@ use super::plan::Plan;
 use super::progress::Progress;
 use super::report::Report;
 use super::script::Script;
-use super::template::Place;
+use super::template::Blank;
 use crate::exit_code::Failure;
 
 /// Broadcasts that are timed.
@@ -81,7 +81,7 @@ pub(super) fn run(plan: &Plan) -> Result<Report, Failure> {
 
 /// How many rooms there are: one, where messages go to everybody.
 fn rooms(plan: &Plan) -> usize {
-    let has_rooms = plan.vocabulary.message.has(Place::Room) && !plan.stay_out;
+    let has_rooms = plan.vocabulary.message.has(Blank::Room) && !plan.stay_out;
     match plan.room_size {
         size @ 1.. if has_rooms => plan.connections.div_ceil(size),
         _ => 1,

@@ -39,7 +39,7 @@ pub(super) fn run(plan: &Plan) -> Result<Report, Failure> {
     let mut fleet = plan.fleet()?;
     let listeners = plan.enter(&mut fleet, &mut progress)?;
     let timer = fleet.timer(Duration::from_secs_f64(1.0 / rate))?;
-    let mut waiting = Waiting::new(plan);
+    let mut waiting = Outstanding::new(plan);
 
     let begin = Instant::now() + plan.warm_up;
     let end = begin + plan.seconds;
@@ -80,7 +80,7 @@ pub(super) fn run(plan: &Plan) -> Result<Report, Failure> {
 }
 
 /// Messages that are on their way.
-struct Waiting {
+struct Outstanding {
     messages: VecDeque<Message>,
     /// How many messages have arrived everywhere and are no longer among them.
     done: u64,
@@ -100,9 +100,9 @@ struct Message {
     counts: bool,
 }
 
-impl Waiting {
-    fn new(plan: &Plan) -> Waiting {
-        Waiting {
+impl Outstanding {
+    fn new(plan: &Plan) -> Outstanding {
+        Outstanding {
             messages: VecDeque::new(),
             done: 0,
             senders: plan.senders,
@@ -122,7 +122,7 @@ impl Waiting {
     }
 }
 
-impl Watch for Waiting {
+impl Watch for Outstanding {
     fn delivered(&mut self, _link: usize, mark: Mark) {
         // Senders take turns, so their numbers give the order in which all messages were sent.
         let index = mark.number * self.senders as u64 + mark.sender as u64 - self.done;

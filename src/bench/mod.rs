@@ -33,7 +33,7 @@ mod poll;
 mod sockets;
 
 // One connection.
-mod link;
+mod client;
 
 // All connections.
 mod fleet;

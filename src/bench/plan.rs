@@ -17,7 +17,7 @@ use super::report::Report;
 use super::script::Script;
 use super::shape::Shape;
 use super::sockets;
-use super::template::{Place, Template};
+use super::template::{Blank, Template};
 use super::vocabulary::{Preset, Vocabulary};
 use crate::address::Address;
 use crate::exit_code::Failure;
@@ -234,7 +234,7 @@ fn vocabulary(options: &BenchOptions) -> Result<Vocabulary, Failure> {
     let as_sent = options.message.as_ref().filter(|_| is_foreign(&options.message, "<message "));
     template(&mut vocabulary.deliver, options.deliver.as_ref().or(as_sent));
     vocabulary.echo &= !options.no_echo;
-    if !vocabulary.message.has(Place::Payload) {
+    if !vocabulary.message.has(Blank::Payload) {
         return Err(Failure::usage("--message must hold {payload}: receivers check it"));
     }
     if is_chat && options.hello.is_none() && options.no_echo {

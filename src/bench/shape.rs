@@ -7,7 +7,7 @@
 use memchr::memmem::Finder;
 
 use super::payload::{MARK, Mark, Payload};
-use super::template::{Piece, Place, Template};
+use super::template::{Blank, Part, Template};
 
 /// Bytes without a delimiter beyond which a stream is not what we think it is.
 const FRAME_BYTES_MAX: usize = 4 << 20;
@@ -35,7 +35,7 @@ pub(super) struct Shape {
 
 /// What stands at the beginning of a stream.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum Cut {
     /// Not enough bytes to say.
     More,
     /// A sound delivered message of so many bytes.
@@ -63,17 +63,17 @@ impl Shape {
             payload,
         };
         let mut after = false;
-        for piece in pattern.pieces() {
-            match piece {
-                Piece::Place(Place::Payload) if after => return Err("the payload can stand only once".to_owned()),
-                Piece::Place(Place::Payload) => after = true,
-                Piece::Place(Place::Bytes) => {
+        for part in pattern.parts() {
+            match part {
+                Part::Blank(Blank::Payload) if after => return Err("the payload can stand only once".to_owned()),
+                Part::Blank(Blank::Payload) => after = true,
+                Part::Blank(Blank::Bytes) => {
                     let digits = shape.payload.len().to_string();
                     shape.literal(after).extend_from_slice(digits.as_bytes());
                 }
-                Piece::Literal(bytes) => shape.literal(after).extend_from_slice(bytes),
-                Piece::Place(_) if after => return Err("nothing variable can stand after the payload".to_owned()),
-                Piece::Place(_) => {
+                Part::Literal(bytes) => shape.literal(after).extend_from_slice(bytes),
+                Part::Blank(_) if after => return Err("nothing variable can stand after the payload".to_owned()),
+                Part::Blank(_) => {
                     shape.varies = true;
                     shape.middle.clear();
                 }
@@ -97,19 +97,19 @@ impl Shape {
     }
 
     /// What stands at the beginning of `stream`.
-    pub(super) fn step(&self, stream: &[u8]) -> Step {
+    pub(super) fn cut(&self, stream: &[u8]) -> Cut {
         // What begins like a message has as many delimiters inside as one.
         let common = stream.len().min(self.head.len());
         let inner = if stream[..common] == self.head[..common] { self.inner } else { 0 };
         let Some(length) = self.delimiter.find_iter(stream).nth(inner) else {
-            return if stream.len() > FRAME_BYTES_MAX { Step::Torn } else { Step::More };
+            return if stream.len() > FRAME_BYTES_MAX { Cut::Torn } else { Cut::More };
         };
         let frame = &stream[..length];
         match self.mark.find(frame) {
-            None => Step::Other(length),
-            Some(at) => self
-                .message(frame, at)
-                .map_or(Step::Torn, |mark| Step::Delivered(mark, length + self.delimiter().len())),
+            None => Cut::Other(length),
+            Some(at) => {
+                self.message(frame, at).map_or(Cut::Torn, |mark| Cut::Delivered(mark, length + self.delimiter().len()))
+            }
         }
     }
 
@@ -176,11 +176,11 @@ mod tests {
         let shape = shape();
         let message = chat(99, 5);
         for cut in 0..message.len() {
-            assert_eq!(shape.step(&message[..cut]), Step::More, "cut at {cut}");
+            assert_eq!(shape.cut(&message[..cut]), Cut::More, "cut at {cut}");
         }
-        assert_eq!(shape.step(&message), Step::Delivered(Mark { sender: 1, number: 5 }, message.len()));
-        assert_eq!(shape.step(b"<joined room=\"r\"/>\0<m"), Step::Other(18));
-        assert_eq!(shape.step(b"<message id=\"1\">by somebody else</message>\0"), Step::Other(42));
+        assert_eq!(shape.cut(&message), Cut::Delivered(Mark { sender: 1, number: 5 }, message.len()));
+        assert_eq!(shape.cut(b"<joined room=\"r\"/>\0<m"), Cut::Other(18));
+        assert_eq!(shape.cut(b"<message id=\"1\">by somebody else</message>\0"), Cut::Other(42));
     }
 
     /// What varies is compared by the tape, with what others got.
@@ -196,7 +196,7 @@ mod tests {
             gained.insert(at, b'#');
             altered[at] ^= 1;
             for (bytes, what) in [(lost, "lost"), (gained, "gained"), (altered, "altered")] {
-                let step = shape.step(&[bytes, next.clone()].concat());
+                let step = shape.cut(&[bytes, next.clone()].concat());
                 let varies = (head..mark - middle).contains(&at) || what == "gained" && at == mark - middle;
                 // A message without its mark is taken for another frame: the next one shows the gap.
                 let marked = match what {
@@ -204,10 +204,10 @@ mod tests {
                     _ => !(mark..mark + MARK.len()).contains(&at),
                 };
                 match step {
-                    Step::Torn => assert!(marked && !varies, "{what} at {at}"),
-                    Step::Delivered(..) => assert!(varies, "{what} at {at}"),
-                    Step::Other(_) => assert!(!marked, "{what} at {at}"),
-                    Step::More => panic!("{what} at {at}: {step:?}"),
+                    Cut::Torn => assert!(marked && !varies, "{what} at {at}"),
+                    Cut::Delivered(..) => assert!(varies, "{what} at {at}"),
+                    Cut::Other(_) => assert!(!marked, "{what} at {at}"),
+                    Cut::More => panic!("{what} at {at}: {step:?}"),
                 }
             }
         }
@@ -217,7 +217,7 @@ mod tests {
     fn two_messages_without_a_delimiter_between_them_are_torn() {
         let shape = shape();
         let (one, other) = (chat(10, 5), chat(11, 6));
-        assert_eq!(shape.step(&[&one[..one.len() - 1], &other].concat()), Step::Torn);
+        assert_eq!(shape.cut(&[&one[..one.len() - 1], &other].concat()), Cut::Torn);
     }
 
     #[test]
@@ -230,11 +230,11 @@ mod tests {
             let shape = lines(pattern);
             let message = [head.as_bytes(), &payload(0, 1), b"\r\n"].concat();
             for cut in 0..message.len() {
-                assert_eq!(shape.step(&message[..cut]), Step::More, "{pattern} cut at {cut}");
+                assert_eq!(shape.cut(&message[..cut]), Cut::More, "{pattern} cut at {cut}");
             }
-            let step = shape.step(&message);
-            assert_eq!(step, Step::Delivered(Mark { sender: 0, number: 1 }, message.len()), "{pattern}");
-            assert_eq!(shape.step(b"PING x\r\n"), Step::Other(6), "{pattern}");
+            let step = shape.cut(&message);
+            assert_eq!(step, Cut::Delivered(Mark { sender: 0, number: 1 }, message.len()), "{pattern}");
+            assert_eq!(shape.cut(b"PING x\r\n"), Cut::Other(6), "{pattern}");
         }
     }
 
@@ -243,7 +243,7 @@ mod tests {
         let shape = lines(IRC);
         let join = b":b000002!~b@127.0.0.1 JOIN #bench00000\r\n";
         let message = [b":b000000!~b@127.0.0.1 PRIVMSG #bench00000 :", &payload(0, 0)[..], b"\r\n"].concat();
-        assert_eq!(shape.step(&[&join[..], &message].concat()), Step::Other(join.len() - 2));
+        assert_eq!(shape.cut(&[&join[..], &message].concat()), Cut::Other(join.len() - 2));
     }
 
     #[test]

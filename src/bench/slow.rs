@@ -34,8 +34,8 @@ pub(super) fn run(plan: &Plan) -> Result<Report, Failure> {
     pump.run(&mut fleet, plan.seconds / 3, &mut progress, &mut closed)?;
     let before = (fleet.heard(rest.clone()) - heard) as f64 / watch.elapsed().as_secs_f64();
 
-    for link in stalled.clone() {
-        fleet.set_reads(link, false);
+    for client in stalled.clone() {
+        fleet.set_reads(client, false);
     }
     pump.set_listeners(rest.clone());
     let resident = || plan.pid.and_then(resident_kib);
@@ -70,12 +70,12 @@ pub(super) fn run(plan: &Plan) -> Result<Report, Failure> {
 
 /// Reads on where receivers had stopped, until each is closed or has everything.
 fn catch_up(fleet: &mut Fleet<'_>, stalled: &Range<usize>, closed: &mut Closed) -> Result<(), Failure> {
-    for link in stalled.clone() {
-        fleet.set_reads(link, true);
-        fleet.read(link, true, closed)?;
+    for client in stalled.clone() {
+        fleet.set_reads(client, true);
+        fleet.read(client, true, closed)?;
     }
     let mut patience = Patience::new();
-    while stalled.clone().any(|link| fleet.is_open(link) && fleet.in_flight(link..link + 1) > 0) {
+    while stalled.clone().any(|client| fleet.is_open(client) && fleet.in_flight(client..client + 1) > 0) {
         fleet.turn(SAMPLE, closed)?;
         if patience.is_over(fleet.bytes, Instant::now()) {
             return Err(Failure::run_time("a receiver that had stopped reading got neither the rest nor an end"));
@@ -91,8 +91,8 @@ struct Closed {
 }
 
 impl Watch for Closed {
-    fn closed(&mut self, link: usize) -> bool {
-        let stalled = self.stalled.contains(&link);
+    fn closed(&mut self, client: usize) -> bool {
+        let stalled = self.stalled.contains(&client);
         self.count += usize::from(stalled);
         stalled
     }

@@ -8,7 +8,7 @@
 //! Knows: bytes and numbers. Must not know: sockets, time.
 
 use super::payload::Mark;
-use super::shape::{Shape, Step};
+use super::shape::{Cut, Shape};
 use crate::printable::printable;
 
 /// Bytes of tape that are kept without a look whether anybody still needs them.
@@ -60,7 +60,7 @@ pub(super) struct Hearing {
 
 /// What is wrong with a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum Flaw {
     /// Messages are missing.
     Gap { sender: usize, expected: u64, got: u64 },
     /// A message came again.
@@ -100,7 +100,7 @@ impl Tape {
         hearing: &mut Hearing,
         stream: &[u8],
         ear: &mut impl Ear,
-    ) -> Result<usize, Fault> {
+    ) -> Result<usize, Flaw> {
         let mut done = 0;
         while done < stream.len() {
             let rest = &stream[done..];
@@ -109,18 +109,18 @@ impl Tape {
                 done += known;
                 continue;
             }
-            match shape.step(rest) {
-                Step::More => break,
-                Step::Other(length) => {
+            match shape.cut(rest) {
+                Cut::More => break,
+                Cut::Other(length) => {
                     ear.other(&rest[..length]);
                     done += length + shape.delimiter().len();
                 }
-                Step::Delivered(mark, length) => {
+                Cut::Delivered(mark, length) => {
                     self.take(hearing, mark, &rest[..length])?;
                     ear.delivered(mark);
                     done += length;
                 }
-                Step::Torn => return Err(Fault::Torn { expected: hearing.heard, near: beginning(rest) }),
+                Cut::Torn => return Err(Flaw::Torn { expected: hearing.heard, near: beginning(rest) }),
             }
         }
         Ok(done)
@@ -150,7 +150,7 @@ impl Tape {
 
     /// Takes a message that was cut out of a receiver's stream: it is the tape's next one, or the order differs. It is
     /// not what the tape has at this place, or [`follow`](Tape::follow) would have taken it.
-    fn take(&mut self, hearing: &mut Hearing, mark: Mark, frame: &[u8]) -> Result<(), Fault> {
+    fn take(&mut self, hearing: &mut Hearing, mark: Mark, frame: &[u8]) -> Result<(), Flaw> {
         if hearing.place == Some(self.end()) {
             expect(&mut self.next, mark)?;
             self.bytes.extend_from_slice(frame);
@@ -161,7 +161,7 @@ impl Tape {
             return Ok(());
         }
         if hearing.place.is_some() && self.marks[(hearing.heard - self.before) as usize] == mark {
-            return Err(Fault::Altered { mark, near: beginning(frame) });
+            return Err(Flaw::Altered { mark, near: beginning(frame) });
         }
         self.leave(hearing);
         expect(&mut hearing.next, mark)?;
@@ -221,13 +221,13 @@ impl Hearing {
 }
 
 /// Whether the message is the next one of its sender.
-fn expect(next: &mut [u64], Mark { sender, number }: Mark) -> Result<(), Fault> {
-    let Some(expected) = next.get_mut(sender) else { return Err(Fault::Foreign { sender }) };
+fn expect(next: &mut [u64], Mark { sender, number }: Mark) -> Result<(), Flaw> {
+    let Some(expected) = next.get_mut(sender) else { return Err(Flaw::Foreign { sender }) };
     if number > *expected {
-        return Err(Fault::Gap { sender, expected: *expected, got: number });
+        return Err(Flaw::Gap { sender, expected: *expected, got: number });
     }
     if number < *expected {
-        return Err(Fault::Repeated { sender, expected: *expected, got: number });
+        return Err(Flaw::Repeated { sender, expected: *expected, got: number });
     }
     *expected += 1;
     Ok(())
@@ -238,23 +238,23 @@ fn beginning(bytes: &[u8]) -> String {
     printable(&String::from_utf8_lossy(&bytes[..bytes.len().min(300)])).into_owned()
 }
 
-impl std::fmt::Display for Fault {
+impl std::fmt::Display for Flaw {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Fault::Gap { sender, expected, got } => {
+            Flaw::Gap { sender, expected, got } => {
                 write!(f, "message {expected} of sender {sender} is missing: number {got} came instead (a gap)")
             }
-            Fault::Repeated { sender, expected, got } => {
+            Flaw::Repeated { sender, expected, got } => {
                 write!(f, "message {got} of sender {sender} came again where number {expected} was due (a repeat)")
             }
-            Fault::Torn { expected, near } => {
+            Flaw::Torn { expected, near } => {
                 let hint = if *expected == 0 { " (if all arrive like this, --deliver tells how)" } else { "" };
                 write!(f, "after {expected} messages came a torn frame{hint}, which begins: {near}")
             }
-            Fault::Altered { mark: Mark { sender, number }, near } => {
+            Flaw::Altered { mark: Mark { sender, number }, near } => {
                 write!(f, "message {number} of sender {sender} is not what another receiver got as such: {near}")
             }
-            Fault::Foreign { sender } => {
+            Flaw::Foreign { sender } => {
                 write!(f, "a message of sender {sender} came, which is none of this run: does another one go on?")
             }
         }

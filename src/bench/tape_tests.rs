@@ -70,9 +70,9 @@ fn a_gap_a_repeat_a_torn_frame_and_a_stranger_are_found_on_the_tape_and_off_it()
     let good = frames(&[(0, 0), (0, 1), (0, 2), (1, 0)]);
     let torn = [&frames(&[(0, 0)])[..], &frames(&[(0, 1)])[..20], &frames(&[(0, 2), (0, 3)])].concat();
     let cases = [
-        (frames(&[(0, 0), (0, 2)]), Fault::Gap { sender: 0, expected: 1, got: 2 }),
-        (frames(&[(0, 0), (0, 1), (0, 1)]), Fault::Repeated { sender: 0, expected: 2, got: 1 }),
-        (frames(&[(0, 0), (7, 0)]), Fault::Foreign { sender: 7 }),
+        (frames(&[(0, 0), (0, 2)]), Flaw::Gap { sender: 0, expected: 1, got: 2 }),
+        (frames(&[(0, 0), (0, 1), (0, 1)]), Flaw::Repeated { sender: 0, expected: 2, got: 1 }),
+        (frames(&[(0, 0), (7, 0)]), Flaw::Foreign { sender: 7 }),
     ];
     for (stream, fault) in cases {
         for leader_first in [false, true] {
@@ -87,7 +87,7 @@ fn a_gap_a_repeat_a_torn_frame_and_a_stranger_are_found_on_the_tape_and_off_it()
     }
     let mut tape = Tape::new(2);
     let result = tape.hear(&shape, &mut tape.hearing(true), &torn, &mut Count::default());
-    assert!(matches!(result, Err(Fault::Torn { expected: 1, .. })), "{result:?}");
+    assert!(matches!(result, Err(Flaw::Torn { expected: 1, .. })), "{result:?}");
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn who_does_not_hear_itself_is_checked_all_the_same() {
     tape.hear(&shape, &mut sender, &frames(&[(1, 0), (1, 1)]), ear).unwrap();
     assert_eq!((sender.heard, sender.place), (2, None));
     let result = tape.hear(&shape, &mut sender, &frames(&[(1, 3)]), ear);
-    assert_eq!(result, Err(Fault::Gap { sender: 1, expected: 2, got: 3 }));
+    assert_eq!(result, Err(Flaw::Gap { sender: 1, expected: 2, got: 3 }));
 }
 
 #[test]
@@ -141,5 +141,5 @@ fn who_gets_other_bytes_than_the_others_where_they_vary_is_found() {
     let (mut ann, mut bob) = (tape.hearing(true), tape.hearing(true));
     tape.hear(&shape, &mut ann, &[message("9", 0), message("10", 1)].concat(), ear).unwrap();
     let result = tape.hear(&shape, &mut bob, &[message("9", 0), message("100", 1)].concat(), ear);
-    assert!(matches!(result, Err(Fault::Altered { mark: Mark { sender: 0, number: 1 }, .. })), "{result:?}");
+    assert!(matches!(result, Err(Flaw::Altered { mark: Mark { sender: 0, number: 1 }, .. })), "{result:?}");
 }

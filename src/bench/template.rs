@@ -1,24 +1,24 @@
-//! Defines [`Template`], a frame with places in it that the load generator fills in, as written on the command line.
+//! Defines [`Template`], a frame with blanks in it that the load generator fills in, as written on the command line.
 //!
 //! Knows: escapes and placeholders. Must not know: which vocabulary it belongs to, sockets.
 
-/// Text with places to fill in. Written as text: `\0`, `\r`, `\n`, `\t`, `\\` are the characters they stand for
-/// elsewhere, the words of [`PLACES`] in braces are places, other braces stand for themselves.
+/// Text with blanks to fill in. Written as text: `\0`, `\r`, `\n`, `\t`, `\\` are the characters they stand for
+/// elsewhere, the words of [`BLANKS`] in braces are blanks, other braces stand for themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Template(Vec<Piece>);
+pub(super) struct Template(Vec<Part>);
 
 /// A part of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(super) enum Part {
     /// Bytes that stand for themselves.
     Literal(Vec<u8>),
     /// Something to fill in.
-    Place(Place),
+    Blank(Blank),
 }
 
 /// What is filled in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Blank {
     /// The connection's number, six digits at least, so that all frames are equally long.
     Number,
     /// The number of the connection's room, five digits at least.
@@ -31,27 +31,27 @@ pub(super) enum Place {
     Any,
 }
 
-/// How places are written.
-const PLACES: [(&[u8], Place); 5] = [
-    (b"{i}", Place::Number),
-    (b"{room}", Place::Room),
-    (b"{payload}", Place::Payload),
-    (b"{bytes}", Place::Bytes),
-    (b"{*}", Place::Any),
+/// How blanks are written.
+const BLANKS: [(&[u8], Blank); 5] = [
+    (b"{i}", Blank::Number),
+    (b"{room}", Blank::Room),
+    (b"{payload}", Blank::Payload),
+    (b"{bytes}", Blank::Bytes),
+    (b"{*}", Blank::Any),
 ];
 
 impl Template {
     /// Reads a template.
     pub(super) fn new(text: &str) -> Template {
-        let mut pieces = Vec::new();
+        let mut parts = Vec::new();
         let mut literal = Vec::new();
         let mut rest = text.as_bytes();
         while let Some((&first, after)) = rest.split_first() {
-            if let Some((word, place)) = PLACES.iter().find(|(word, _)| rest.starts_with(word)) {
+            if let Some((word, blank)) = BLANKS.iter().find(|(word, _)| rest.starts_with(word)) {
                 if !literal.is_empty() {
-                    pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+                    parts.push(Part::Literal(std::mem::take(&mut literal)));
                 }
-                pieces.push(Piece::Place(*place));
+                parts.push(Part::Blank(*blank));
                 rest = &rest[word.len()..];
             } else if let (b'\\', Some((escaped, after))) = (first, escape(after)) {
                 literal.push(escaped);
@@ -62,13 +62,13 @@ impl Template {
             }
         }
         if !literal.is_empty() {
-            pieces.push(Piece::Literal(literal));
+            parts.push(Part::Literal(literal));
         }
-        Template(pieces)
+        Template(parts)
     }
 
     /// The parts, in order.
-    pub(super) fn pieces(&self) -> &[Piece] {
+    pub(super) fn parts(&self) -> &[Part] {
         &self.0
     }
 
@@ -77,27 +77,27 @@ impl Template {
         self.0.is_empty()
     }
 
-    /// Whether there is a place for `place`.
-    pub(super) fn has(&self, place: Place) -> bool {
-        self.0.contains(&Piece::Place(place))
+    /// Whether there is a blank for `blank`.
+    pub(super) fn has(&self, blank: Blank) -> bool {
+        self.0.contains(&Part::Blank(blank))
     }
 
-    /// The bytes, where no place can be filled in.
+    /// The bytes, where no blank can be filled in.
     pub(super) fn literal(text: &str) -> Vec<u8> {
         let mut out = Vec::new();
         Template::new(text).fill(0, 0, b"", &mut out);
         out
     }
 
-    /// What stands before and after the payload, of `bytes` bytes, with all other places filled in.
+    /// What stands before and after the payload, of `bytes` bytes, with all other blanks filled in.
     pub(super) fn around(&self, number: usize, room: usize, bytes: usize) -> (Vec<u8>, Vec<u8>) {
         let (mut before, mut after) = (Vec::new(), Vec::new());
         let mut out = &mut before;
-        for piece in &self.0 {
-            match piece {
-                Piece::Place(Place::Payload) => out = &mut after,
-                Piece::Place(Place::Bytes) => out.extend_from_slice(bytes.to_string().as_bytes()),
-                _ => Template(vec![piece.clone()]).fill(number, room, b"", out),
+        for part in &self.0 {
+            match part {
+                Part::Blank(Blank::Payload) => out = &mut after,
+                Part::Blank(Blank::Bytes) => out.extend_from_slice(bytes.to_string().as_bytes()),
+                _ => Template(vec![part.clone()]).fill(number, room, b"", out),
             }
         }
         (before, after)
@@ -105,14 +105,14 @@ impl Template {
 
     /// Appends the filled-in text to `out`.
     pub(super) fn fill(&self, number: usize, room: usize, payload: &[u8], out: &mut Vec<u8>) {
-        for piece in &self.0 {
-            match piece {
-                Piece::Literal(bytes) => out.extend_from_slice(bytes),
-                Piece::Place(Place::Number) => out.extend_from_slice(format!("{number:06}").as_bytes()),
-                Piece::Place(Place::Room) => out.extend_from_slice(format!("{room:05}").as_bytes()),
-                Piece::Place(Place::Payload) => out.extend_from_slice(payload),
-                Piece::Place(Place::Bytes) => out.extend_from_slice(payload.len().to_string().as_bytes()),
-                Piece::Place(Place::Any) => {}
+        for part in &self.0 {
+            match part {
+                Part::Literal(bytes) => out.extend_from_slice(bytes),
+                Part::Blank(Blank::Number) => out.extend_from_slice(format!("{number:06}").as_bytes()),
+                Part::Blank(Blank::Room) => out.extend_from_slice(format!("{room:05}").as_bytes()),
+                Part::Blank(Blank::Payload) => out.extend_from_slice(payload),
+                Part::Blank(Blank::Bytes) => out.extend_from_slice(payload.len().to_string().as_bytes()),
+                Part::Blank(Blank::Any) => {}
             }
         }
     }
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_filled_in_and_other_braces_stay() {
+    fn blanks_are_filled_in_and_other_braces_stay() {
         assert_eq!(filled("<login nick=\"b{i}\"/>"), "<login nick=\"b000007\"/>");
         assert_eq!(filled("PUB room{room} {bytes}\\r\\n{payload}"), "PUB room00003 3\r\nPAY");
         assert_eq!(filled("{\"text\":\"{payload}\",{x}}"), "{\"text\":\"PAY\",{x}}");

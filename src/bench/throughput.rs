@@ -58,12 +58,12 @@ pub(super) fn drain(fleet: &mut Fleet<'_>, listeners: &Range<usize>, watch: &mut
 
 /// What to say when messages do not arrive.
 pub(super) fn missing(fleet: &Fleet<'_>, listeners: &Range<usize>) -> Failure {
-    let (link, heard) = fleet.last(listeners.clone()).unwrap_or_default();
-    let hint = if fleet.is_sender(link) { ". If senders do not get their own messages: --no-echo" } else { "" };
+    let (client, heard) = fleet.last(listeners.clone()).unwrap_or_default();
+    let hint = if fleet.is_sender(client) { ". If senders do not get their own messages: --no-echo" } else { "" };
     Failure::run_time(format!(
         "nothing more arrived for {} seconds, and connection {} has {heard} of {} messages{hint}",
         PATIENCE.as_secs(),
-        link + 1,
+        client + 1,
         fleet.sent(),
     ))
 }

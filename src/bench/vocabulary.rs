@@ -6,7 +6,7 @@
 use clap::ValueEnum;
 use toml::de::{DeTable, DeValue};
 
-use super::template::{Place, Template};
+use super::template::{Blank, Template};
 
 /// A kind of server that needs no file: those of this program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -89,7 +89,7 @@ impl Vocabulary {
         if vocabulary.delimiter.is_empty() {
             return Err("has an empty `delimiter`: nothing would end a frame".to_owned());
         }
-        if !vocabulary.message.has(Place::Payload) {
+        if !vocabulary.message.has(Blank::Payload) {
             return Err("has no `message` that holds {payload}: receivers check it".to_owned());
         }
         if vocabulary.deliver.is_empty() {

@@ -16,19 +16,19 @@ const FLUSH_MAX: Duration = Duration::from_millis(500);
 
 /// Entries on their way to a stream. When its reader cannot keep up, entries are left out and counted.
 pub(super) struct Spool {
-    shared: Arc<Shared>,
+    inner: Arc<Inner>,
 }
 
 /// What the spool and its thread share.
 #[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
+struct Inner {
+    state: Mutex<Backlog>,
     /// Told when there is something to write, and when all has been written.
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct Backlog {
     /// Whole entries, in their order.
     waiting: Vec<u8>,
     /// Entries left out behind those that wait.
@@ -39,8 +39,8 @@ struct State {
     is_over: bool,
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, Backlog> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -51,17 +51,17 @@ impl Spool {
     /// # Errors
     /// When the system gives no thread.
     pub(super) fn start(name: &str, out: impl Write + Send + 'static) -> io::Result<Spool> {
-        let shared = Arc::new(Shared::default());
-        let writer = Arc::clone(&shared);
+        let inner = Arc::new(Inner::default());
+        let writer = Arc::clone(&inner);
         thread::Builder::new().name(name.to_owned()).spawn(move || write_all(&writer, out))?;
-        Ok(Spool { shared })
+        Ok(Spool { inner })
     }
 
     /// Writes `entry` as soon as that is possible, or leaves it out; returns at once. What comes behind an entry that
     /// was left out is left out as well, until the thread has said how many there were: so they are missed where
     /// they are missing.
     pub(super) fn add(&self, entry: &[u8]) {
-        let mut state = self.shared.lock();
+        let mut state = self.inner.lock();
         let fits = state.waiting.is_empty() || state.waiting.len() + entry.len() <= WAITING_BYTES_MAX;
         if fits && state.left_out == 0 {
             state.waiting.extend_from_slice(entry);
@@ -69,39 +69,39 @@ impl Spool {
             state.left_out += 1;
         }
         drop(state);
-        self.shared.changed.notify_all();
+        self.inner.changed.notify_all();
     }
 
     /// Waits until all that was added has been written, but not for long.
     pub(super) fn flush(&self) {
         let deadline = Instant::now() + FLUSH_MAX;
-        let mut state = self.shared.lock();
+        let mut state = self.inner.lock();
         while state.is_writing || !state.waiting.is_empty() || state.left_out > 0 {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
             }
-            state = self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.inner.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
 
 impl Drop for Spool {
     fn drop(&mut self) {
-        self.shared.lock().is_over = true;
-        self.shared.changed.notify_all();
+        self.inner.lock().is_over = true;
+        self.inner.changed.notify_all();
     }
 }
 
 /// Writes what waits, until nothing more will come.
-fn write_all(shared: &Shared, mut out: impl Write) {
-    let mut state = shared.lock();
+fn write_all(inner: &Inner, mut out: impl Write) {
+    let mut state = inner.lock();
     loop {
         while state.waiting.is_empty() && state.left_out == 0 {
             if state.is_over {
                 return;
             }
-            state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = inner.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         let mut entries = std::mem::take(&mut state.waiting);
         let left_out = std::mem::take(&mut state.left_out);
@@ -113,9 +113,9 @@ fn write_all(shared: &Shared, mut out: impl Write) {
         }
         // Nobody to tell when nobody reads.
         let _ = out.write_all(&entries).and_then(|()| out.flush());
-        state = shared.lock();
+        state = inner.lock();
         state.is_writing = false;
-        shared.changed.notify_all();
+        inner.changed.notify_all();
     }
 }
 
@@ -185,6 +185,6 @@ mod tests {
         spool.add(b"first\n");
         spool.add(b"second\n");
         spool.flush();
-        assert!(spool.shared.lock().waiting.is_empty());
+        assert!(spool.inner.lock().waiting.is_empty());
     }
 }

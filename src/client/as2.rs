@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::event::Listener;
+use super::event::EventListener;
 use super::queue::lock;
 use super::sender::Sender;
 use super::socket::Socket;
@@ -23,23 +23,23 @@ const EARLY_BYTES_MAX: usize = 65_536;
 #[expect(unused_variables, reason = "a default does nothing with them")]
 pub trait Handlers: Send {
     /// `onConnect`: the outcome of `connect`, once for each call that returned true.
-    fn on_connect(&mut self, socket: &Handle<'_>, success: bool) {}
+    fn on_connect(&mut self, socket: &SocketRef<'_>, success: bool) {}
 
     /// `onData`: a frame, before it is parsed. Unless overridden it parses, and calls `on_xml` whatever came of it;
     /// overridden, `on_xml` is not called. Bytes that are not UTF-8 arrive as U+FFFD.
-    fn on_data(&mut self, socket: &Handle<'_>, src: &str) {
+    fn on_data(&mut self, socket: &SocketRef<'_>, src: &str) {
         self.on_xml(socket, &Xml::parse(src));
     }
 
     /// `onXML`: a parsed frame. What was not XML is here too: `xml.status()` tells.
-    fn on_xml(&mut self, socket: &Handle<'_>, xml: &Xml) {}
+    fn on_xml(&mut self, socket: &SocketRef<'_>, xml: &Xml) {}
 
     /// `onClose`: the connection was closed, but not by `close`.
-    fn on_close(&mut self, socket: &Handle<'_>) {}
+    fn on_close(&mut self, socket: &SocketRef<'_>) {}
 }
 
 /// What a handler can do with the socket that called it.
-pub struct Handle<'socket>(&'socket dyn Outlet);
+pub struct SocketRef<'socket>(&'socket dyn Outlet);
 
 /// The sending half of a socket, whatever it receives.
 trait Outlet {
@@ -58,7 +58,7 @@ impl<P> Outlet for Sender<P> {
     }
 }
 
-impl Handle<'_> {
+impl SocketRef<'_> {
     /// `send`: sends the text of `content` as one frame. Whether it was sent; a script is not told.
     pub fn send(&self, content: &(impl fmt::Display + ?Sized)) -> bool {
         written(content).is_some_and(|text| self.0.write(&text))
@@ -70,9 +70,9 @@ impl Handle<'_> {
     }
 }
 
-impl fmt::Debug for Handle<'_> {
+impl fmt::Debug for SocketRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").finish_non_exhaustive()
+        f.debug_struct("SocketRef").finish_non_exhaustive()
     }
 }
 
@@ -80,16 +80,16 @@ impl fmt::Debug for Handle<'_> {
 ///
 /// ```no_run
 /// use xmlsocket::client::Xml;
-/// use xmlsocket::client::as2::{Handle, Handlers, XmlSocket};
+/// use xmlsocket::client::as2::{SocketRef, Handlers, XmlSocket};
 ///
 /// struct Chat;
 /// impl Handlers for Chat {
-///     fn on_connect(&mut self, socket: &Handle<'_>, success: bool) {
+///     fn on_connect(&mut self, socket: &SocketRef<'_>, success: bool) {
 ///         if success {
 ///             socket.send("<login nick='ann'/>");
 ///         }
 ///     }
-///     fn on_xml(&mut self, _: &Handle<'_>, xml: &Xml) {
+///     fn on_xml(&mut self, _: &SocketRef<'_>, xml: &Xml) {
 ///         println!("{:?} {}", xml.status(), xml.source());
 ///     }
 /// }
@@ -239,15 +239,15 @@ impl<H: Handlers> Adapter<H> {
         });
         *early = Early::default();
         drop(early);
-        self.handlers.on_connect(&Handle(socket), true);
+        self.handlers.on_connect(&SocketRef(socket), true);
     }
 
     /// The connection ended, or there was none.
     fn end(&mut self, socket: &dyn Outlet) {
         if std::mem::take(&mut *lock(&self.early)).pending {
-            self.handlers.on_connect(&Handle(socket), false);
+            self.handlers.on_connect(&SocketRef(socket), false);
         } else {
-            self.handlers.on_close(&Handle(socket));
+            self.handlers.on_close(&SocketRef(socket));
         }
     }
 }
@@ -255,7 +255,7 @@ impl<H: Handlers> Adapter<H> {
 /// Listens to a socket; the two kinds of data differ in nothing but what of them is data.
 macro_rules! adapt {
     ($data:ty, $frame:expr) => {
-        impl<H: Handlers> Listener<$data> for Adapter<H> {
+        impl<H: Handlers> EventListener<$data> for Adapter<H> {
             fn on_connect(&mut self, socket: &Sender<$data>) {
                 self.connect(socket);
             }
@@ -263,7 +263,7 @@ macro_rules! adapt {
             fn on_data(&mut self, socket: &Sender<$data>, data: $data) {
                 let frame: fn($data) -> Option<Frame> = $frame;
                 if let Some(frame) = frame(data) {
-                    self.handlers.on_data(&Handle(socket), &frame.lossy());
+                    self.handlers.on_data(&SocketRef(socket), &frame.lossy());
                 }
             }
 

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded, select};
 
-use super::link::Link;
 use super::queue::Attempt;
+use super::tcp::Tcp;
 
 /// What all connections of one attempt have in common.
 pub(super) struct Dial<'attempt> {
@@ -42,7 +42,7 @@ pub(super) enum Unreached {
 
 impl Dial<'_> {
     /// Connects to the first address of `host` that answers. Looking up and connecting share `timeout`.
-    pub(super) fn reach(&self, host: &str, port: u16, timeout: Duration) -> Result<Arc<Link>, Unreached> {
+    pub(super) fn reach(&self, host: &str, port: u16, timeout: Duration) -> Result<Arc<Tcp>, Unreached> {
         let deadline = Instant::now() + timeout;
         let addresses = self.lookup(host, port, timeout)?;
         let mut seen = HashSet::new();
@@ -52,7 +52,7 @@ impl Dial<'_> {
             // An address that never answers must leave time for those after it.
             let left = deadline.saturating_duration_since(Instant::now());
             match self.connect(address, share(left, addresses.len(), n)) {
-                Ok(Some(link)) => return Ok(link),
+                Ok(Some(tcp)) => return Ok(tcp),
                 Ok(None) => return Err(Unreached::Stopped),
                 Err(error) => {
                     kinds.insert(error.kind());
@@ -72,14 +72,14 @@ impl Dial<'_> {
     }
 
     /// Connects to `address`. `None`: the attempt is over.
-    fn connect(&self, address: SocketAddr, timeout: Duration) -> io::Result<Option<Arc<Link>>> {
-        let link = Arc::new(Link::new(address, self.send_timeout, self.end_of_frame)?);
+    fn connect(&self, address: SocketAddr, timeout: Duration) -> io::Result<Option<Arc<Tcp>>> {
+        let tcp = Arc::new(Tcp::new(address, self.send_timeout, self.end_of_frame)?);
         // From here on `close` can end the wait.
-        if !self.attempt.set_link(&link) {
+        if !self.attempt.set_tcp(&tcp) {
             return Ok(None);
         }
-        link.connect(address, timeout)?;
-        Ok(Some(link))
+        tcp.connect(address, timeout)?;
+        Ok(Some(tcp))
     }
 
     /// The addresses of `host`, looked up within `timeout`.

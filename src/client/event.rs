@@ -1,4 +1,4 @@
-//! Defines [`Event`], what happens to a client socket, and [`Listener`], one way to be told.
+//! Defines [`Event`], what happens to a client socket, and [`EventListener`], one way to be told.
 //!
 //! Knows: the events of the class and their order. Must not know: how they are queued, where they come from.
 
@@ -68,7 +68,7 @@ impl<P> Event<P> {
 ///
 /// While a method runs nothing is read from the server, so a method that waits makes the server wait.
 #[expect(unused_variables, reason = "a default does nothing with them")]
-pub trait Listener<P = Frame>: Send {
+pub trait EventListener<P = Frame>: Send {
     /// The connection is established; `socket.connected()` is true from now on.
     fn on_connect(&mut self, socket: &Sender<P>) {}
 
@@ -89,7 +89,7 @@ pub trait Listener<P = Frame>: Send {
 }
 
 /// Calls the method of `listener` that belongs to `event`.
-pub(super) fn dispatch<P>(listener: &mut dyn Listener<P>, socket: &Sender<P>, event: Event<P>) {
+pub(super) fn dispatch<P>(listener: &mut dyn EventListener<P>, socket: &Sender<P>, event: Event<P>) {
     match event {
         Event::Connect => listener.on_connect(socket),
         Event::Data(data) => listener.on_data(socket, data),

@@ -15,7 +15,7 @@ mod options;
 mod reconnect;
 
 // One TCP connection, under deadlines.
-mod link;
+mod tcp;
 
 // From a name to a connection.
 mod dial;
@@ -48,8 +48,8 @@ pub mod as2;
 mod xml_streams;
 
 pub use error::{Error, player};
-pub use event::{Event, Listener};
-pub use options::Framing;
+pub use event::{Event, EventListener};
+pub use options::FrameEnd;
 pub use reconnect::Reconnect;
 pub use sender::{Greeting, Sender};
 pub use socket::Socket;

@@ -1,4 +1,4 @@
-//! Defines [`Options`], everything that can be set on a socket before it connects, and [`Framing`].
+//! Defines [`Options`], everything that can be set on a socket before it connects, and [`FrameEnd`].
 //!
 //! Knows: defaults and their reasons. Must not know: who obeys.
 
@@ -20,7 +20,7 @@ pub(super) const TIMEOUT_MAX: Duration = Duration::from_millis(i32::MAX as u64);
 /// What ends a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Framing {
+pub enum FrameEnd {
     /// A zero byte, as every player does it.
     #[default]
     Nul,
@@ -29,12 +29,12 @@ pub enum Framing {
     Line,
 }
 
-impl Framing {
+impl FrameEnd {
     /// The byte that ends a frame when sending.
     pub(super) fn end_of_frame(self) -> u8 {
         match self {
-            Framing::Nul => NUL,
-            Framing::Line => b'\n',
+            FrameEnd::Nul => NUL,
+            FrameEnd::Line => b'\n',
         }
     }
 }
@@ -50,10 +50,10 @@ pub(super) struct Options {
     pub(super) idle_max: Option<Duration>,
     /// The longest frame that is read.
     pub(super) frame_bytes_max: usize,
-    /// How many bytes of events may wait to be taken. Reading pauses beyond it.
+    /// How many bytes of events may wait to be taken. Incoming pauses beyond it.
     pub(super) queue_bytes_max: usize,
     /// What ends a frame.
-    pub(super) framing: Framing,
+    pub(super) frame_end: FrameEnd,
     /// The longest unfinished element of an endless document.
     pub(super) unprocessed_max: usize,
     /// What happens to a longer one.
@@ -74,7 +74,7 @@ impl Default for Options {
             idle_max: None,
             frame_bytes_max: CLIENT_FRAME_BYTES_MAX,
             queue_bytes_max: 2 * CLIENT_FRAME_BYTES_MAX,
-            framing: Framing::Nul,
+            frame_end: FrameEnd::Nul,
             unprocessed_max: UNPROCESSED_BYTES_MAX,
             overflow: Overflow::Close,
             default_host: None,

@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender as ChannelSender, bounded};
 
 use super::error::Error;
 use super::event::Event;
-use super::link::Link;
+use super::tcp::Tcp;
 
 /// What an event weighs beyond the bytes it carries: roughly what it takes in memory.
 const EVENT_BYTES: usize = 128;
@@ -30,7 +30,7 @@ pub(super) struct Attempt {
 /// What [`Attempt`] guards.
 struct AttemptState {
     /// The connection being made or in use. The thread owns it, `close` shuts it.
-    link: Weak<Link>,
+    tcp: Weak<Tcp>,
     /// Dropped to end the thread's waits. `None`: the attempt is over.
     stop: Option<ChannelSender<Infallible>>,
 }
@@ -39,7 +39,7 @@ impl Attempt {
     /// A new attempt, and the receiver that is disconnected once it is over.
     pub(super) fn new() -> (Arc<Attempt>, Receiver<Infallible>) {
         let (stop, stopped) = bounded(0);
-        (Arc::new(Attempt { inner: Mutex::new(AttemptState { link: Weak::new(), stop: Some(stop) }) }), stopped)
+        (Arc::new(Attempt { inner: Mutex::new(AttemptState { tcp: Weak::new(), stop: Some(stop) }) }), stopped)
     }
 
     /// Whether somebody ended it.
@@ -47,13 +47,13 @@ impl Attempt {
         lock(&self.inner).stop.is_none()
     }
 
-    /// Makes `link` the connection that [`end`](Attempt::end) closes. False when the attempt is over.
-    pub(super) fn set_link(&self, link: &Arc<Link>) -> bool {
+    /// Makes `tcp` the connection that [`end`](Attempt::end) closes. False when the attempt is over.
+    pub(super) fn set_tcp(&self, tcp: &Arc<Tcp>) -> bool {
         let mut inner = lock(&self.inner);
         if inner.stop.is_none() {
             return false;
         }
-        inner.link = Arc::downgrade(link);
+        inner.tcp = Arc::downgrade(tcp);
         true
     }
 
@@ -61,51 +61,51 @@ impl Attempt {
     fn end(&self) {
         let mut inner = lock(&self.inner);
         inner.stop = None;
-        if let Some(link) = inner.link.upgrade() {
-            link.finish();
+        if let Some(tcp) = inner.tcp.upgrade() {
+            tcp.finish();
         }
     }
 
     /// Ends it at once, whatever the server does: frees the thread from a blocked read, write or connect.
     pub(super) fn force(&self) {
         self.end();
-        if let Some(link) = lock(&self.inner).link.upgrade() {
-            link.abort();
+        if let Some(tcp) = lock(&self.inner).tcp.upgrade() {
+            tcp.abort();
         }
     }
 }
 
 /// The events of a socket on their way to who takes them, and the state that follows from the events taken.
 pub(super) struct Queue<P> {
-    state: Mutex<State<P>>,
+    state: Mutex<Contents<P>>,
     /// Signalled when an event came or went, and when an attempt began or ended.
     changed: Condvar,
 }
 
 /// What [`Queue`] guards.
-struct State<P> {
+struct Contents<P> {
     /// The attempt whose events count. `None`: nothing can come.
     attempt: Option<Arc<Attempt>>,
     /// Events that happened and were not taken.
-    waiting: VecDeque<Waiting<P>>,
+    waiting: VecDeque<Queued<P>>,
     /// What `waiting` weighs.
     bytes: usize,
     /// Whether the thread waits for room.
     full: bool,
     /// The connection to send on: set when `Connect` is taken, unset when the end is taken. Owned by the thread: a
     /// connection that has ended is gone, whether its end was taken or not.
-    link: Option<Weak<Link>>,
+    tcp: Option<Weak<Tcp>>,
 }
 
 /// An event that was not taken yet.
-struct Waiting<P> {
+struct Queued<P> {
     event: Event<P>,
     bytes: usize,
     /// With `Connect`: the connection that was established.
-    link: Option<Weak<Link>>,
+    tcp: Option<Weak<Tcp>>,
 }
 
-impl<P> State<P> {
+impl<P> Contents<P> {
     /// Whether `attempt` is the one whose events count.
     fn is_current(&self, attempt: &Arc<Attempt>) -> bool {
         self.attempt.as_ref().is_some_and(|current| Arc::ptr_eq(current, attempt))
@@ -117,26 +117,26 @@ impl<P> State<P> {
     }
 
     /// Follows an event that is taken now.
-    fn follow(&mut self, event: &Event<P>, link: Option<Weak<Link>>) {
+    fn follow(&mut self, event: &Event<P>, tcp: Option<Weak<Tcp>>) {
         if matches!(event, Event::Connect) {
-            self.link = link;
+            self.tcp = tcp;
         } else if event.is_end() {
-            self.link = None;
+            self.tcp = None;
         }
     }
 
     /// The next event, taken.
     fn take(&mut self) -> Option<Event<P>> {
-        let Waiting { event, bytes, link } = self.waiting.pop_front()?;
+        let Queued { event, bytes, tcp } = self.waiting.pop_front()?;
         self.bytes -= bytes;
-        self.follow(&event, link);
+        self.follow(&event, tcp);
         Some(event)
     }
 }
 
 impl<P> Queue<P> {
     pub(super) fn new() -> Queue<P> {
-        let state = State { attempt: None, waiting: VecDeque::new(), bytes: 0, full: false, link: None };
+        let state = Contents { attempt: None, waiting: VecDeque::new(), bytes: 0, full: false, tcp: None };
         Queue { state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -157,7 +157,7 @@ impl<P> Queue<P> {
         let was_live = before.is_some() || !state.waiting.is_empty();
         state.waiting.clear();
         state.bytes = 0;
-        state.link = None;
+        state.tcp = None;
         if let Some(before) = before {
             before.end();
         }
@@ -171,7 +171,7 @@ impl<P> Queue<P> {
         &self,
         attempt: &Arc<Attempt>,
         event: Event<P>,
-        link: Option<Weak<Link>>,
+        tcp: Option<Weak<Tcp>>,
         bytes: usize,
         bytes_max: usize,
     ) -> bool {
@@ -185,7 +185,7 @@ impl<P> Queue<P> {
             return false;
         }
         state.bytes += bytes;
-        state.waiting.push_back(Waiting { event, bytes, link });
+        state.waiting.push_back(Queued { event, bytes, tcp });
         // Who waits for an event waits only while there is none.
         if state.waiting.len() == 1 {
             self.changed.notify_all();
@@ -194,11 +194,11 @@ impl<P> Queue<P> {
     }
 
     /// Follows an event of `attempt` that a listener takes now. False when the attempt is over.
-    pub(super) fn pass(&self, attempt: &Arc<Attempt>, event: &Event<P>, link: Option<Weak<Link>>) -> bool {
+    pub(super) fn pass(&self, attempt: &Arc<Attempt>, event: &Event<P>, tcp: Option<Weak<Tcp>>) -> bool {
         let mut state = lock(&self.state);
         let current = state.is_current(attempt);
         if current {
-            state.follow(event, link);
+            state.follow(event, tcp);
             // Who waits here waits for a connection: data is nothing to wake up for.
             if matches!(event, Event::Connect) {
                 self.changed.notify_all();
@@ -214,7 +214,7 @@ impl<P> Queue<P> {
             state.attempt = None;
             // Only a listener that panicked leaves a connection without an event that ends it.
             if state.waiting.is_empty() {
-                state.link = None;
+                state.tcp = None;
             }
             self.changed.notify_all();
         }
@@ -247,12 +247,12 @@ impl<P> Queue<P> {
 
     /// Waits until `Connect` is taken, until that cannot happen any more, or until `deadline`. Whether it was taken.
     pub(super) fn wait_for_connect(&self, deadline: Option<Instant>) -> bool {
-        self.wait(deadline, |state| state.link.is_some() || state.attempt.is_none());
-        self.link().is_some()
+        self.wait(deadline, |state| state.tcp.is_some() || state.attempt.is_none());
+        self.tcp().is_some()
     }
 
     /// Waits until `is_reached`, or until `deadline`. Whether it is.
-    fn wait(&self, deadline: Option<Instant>, is_reached: impl Fn(&State<P>) -> bool) -> bool {
+    fn wait(&self, deadline: Option<Instant>, is_reached: impl Fn(&Contents<P>) -> bool) -> bool {
         let mut state = lock(&self.state);
         while !is_reached(&state) {
             let Some(waited) = self.wait_for_change(state, deadline) else { return false };
@@ -264,9 +264,9 @@ impl<P> Queue<P> {
     /// Waits for `changed`. `None`: not by `deadline`.
     fn wait_for_change<'state>(
         &self,
-        state: MutexGuard<'state, State<P>>,
+        state: MutexGuard<'state, Contents<P>>,
         deadline: Option<Instant>,
-    ) -> Option<MutexGuard<'state, State<P>>> {
+    ) -> Option<MutexGuard<'state, Contents<P>>> {
         let Some(deadline) = deadline else {
             return Some(self.changed.wait(state).unwrap_or_else(PoisonError::into_inner));
         };
@@ -278,8 +278,8 @@ impl<P> Queue<P> {
     }
 
     /// The connection to send on. `None`: not connected, as far as the events taken say.
-    pub(super) fn link(&self) -> Option<Weak<Link>> {
-        lock(&self.state).link.clone()
+    pub(super) fn tcp(&self) -> Option<Weak<Tcp>> {
+        lock(&self.state).tcp.clone()
     }
 }
 
@@ -287,19 +287,19 @@ impl<P> Queue<P> {
 mod tests {
     use std::io::Read;
 
-    use super::super::link::tests::{WAIT, connected};
+    use super::super::tcp::tests::{WAIT, connected};
     use super::*;
 
     #[test]
     fn an_attempt_that_ends_stops_speaking_and_one_that_is_forced_stops_hearing() {
-        let (link, mut peer) = connected();
+        let (tcp, mut peer) = connected();
         let (attempt, _stopped) = Attempt::new();
-        assert!(!attempt.is_over() && attempt.set_link(&link));
+        assert!(!attempt.is_over() && attempt.set_tcp(&tcp));
         attempt.end();
-        assert!(attempt.is_over() && !attempt.set_link(&link));
+        assert!(attempt.is_over() && !attempt.set_tcp(&tcp));
         assert_eq!(peer.read(&mut [0; 9]).unwrap(), 0);
         attempt.force();
-        assert_eq!(link.read_by(&mut [0; 9], Instant::now() + WAIT).unwrap(), 0, "a blocked read is free");
+        assert_eq!(tcp.read_by(&mut [0; 9], Instant::now() + WAIT).unwrap(), 0, "a blocked read is free");
     }
 
     #[test]

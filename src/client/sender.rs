@@ -6,8 +6,8 @@ use std::fmt::{self, Write};
 use std::sync::Arc;
 
 use super::error::Error;
-use super::link::Link;
 use super::queue::Queue;
+use super::tcp::Tcp;
 use crate::wire::{Encode, Frame};
 
 /// The sending half of a socket: cheap to clone, usable from any thread. It outlives the connection, and is then
@@ -36,7 +36,7 @@ impl<P> Sender<P> {
     /// [`Error::NotConnected`] (#2002) before the `Connect` event was taken and after the end;
     /// [`Error::SendTimeout`] when the server does not read, which ends the connection; [`Error::Lost`].
     pub fn send(&self, content: &(impl fmt::Display + ?Sized)) -> Result<(), Error> {
-        self.link()?.write_text(content)
+        self.tcp()?.write_text(content)
     }
 
     /// Sends `content` and what ends a frame, in one write: for frames that are not text, and without a detour
@@ -45,10 +45,10 @@ impl<P> Sender<P> {
     /// # Errors
     /// Those of [`send`](Sender::send).
     pub fn send_encoded(&self, content: &(impl Encode + ?Sized)) -> Result<(), Error> {
-        let link = self.link()?;
+        let tcp = self.tcp()?;
         let mut bytes = Vec::new();
         content.encode(&mut bytes);
-        link.write_frame(bytes)
+        tcp.write_frame(bytes)
     }
 
     /// Closes the connection, or ends the attempt at one, and any reconnecting. What was sent before still reaches
@@ -65,17 +65,17 @@ impl<P> Sender<P> {
     /// to the moment `Close` or `IoError` is taken, or to `close`.
     #[must_use]
     pub fn connected(&self) -> bool {
-        self.queue.link().is_some()
+        self.queue.tcp().is_some()
     }
 
-    fn link(&self) -> Result<Arc<Link>, Error> {
-        let link = self.queue.link().ok_or(Error::NotConnected)?;
-        link.upgrade()
+    fn tcp(&self) -> Result<Arc<Tcp>, Error> {
+        let tcp = self.queue.tcp().ok_or(Error::NotConnected)?;
+        tcp.upgrade()
             .ok_or_else(|| Error::Lost { reason: "it has ended, and its last event waits to be taken".to_owned() })
     }
 }
 
-impl Link {
+impl Tcp {
     /// Writes the text of `content` as one frame.
     pub(super) fn write_text(&self, content: &(impl fmt::Display + ?Sized)) -> Result<(), Error> {
         let mut text = String::new();
@@ -93,14 +93,14 @@ impl Link {
 
 /// A connection that was just made, of which the application has not heard yet; see
 /// [`Reconnect::greeting`](super::Reconnect::greeting).
-pub struct Greeting<'link> {
-    link: &'link Link,
+pub struct Greeting<'tcp> {
+    tcp: &'tcp Tcp,
     again: bool,
 }
 
-impl<'link> Greeting<'link> {
-    pub(super) fn new(link: &'link Link, again: bool) -> Greeting<'link> {
-        Greeting { link, again }
+impl<'tcp> Greeting<'tcp> {
+    pub(super) fn new(tcp: &'tcp Tcp, again: bool) -> Greeting<'tcp> {
+        Greeting { tcp, again }
     }
 
     /// Sends the text of `content` as one frame.
@@ -108,7 +108,7 @@ impl<'link> Greeting<'link> {
     /// # Errors
     /// As [`Sender::send`]; handing the error on is the right thing to do with it.
     pub fn send(&self, content: &(impl fmt::Display + ?Sized)) -> Result<(), Error> {
-        self.link.write_text(content)
+        self.tcp.write_text(content)
     }
 
     /// Whether there was a connection before this one, since `connect` was called.
@@ -126,14 +126,14 @@ impl fmt::Debug for Greeting<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::link::tests::connected;
+    use super::super::tcp::tests::connected;
     use super::*;
 
     #[test]
     fn a_greeting_says_whether_it_is_the_first() {
-        let (link, _peer) = connected();
+        let (tcp, _peer) = connected();
         for again in [false, true] {
-            let greeting = Greeting::new(&link, again);
+            let greeting = Greeting::new(&tcp, again);
             assert_eq!(
                 (greeting.again(), format!("{greeting:?}")),
                 (again, format!("Greeting {{ again: {again}, .. }}"))

@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
 use super::error::Error;
-use super::event::{Event, Listener};
+use super::event::{Event, EventListener};
 use super::options::{Options, TIMEOUT_MAX, TIMEOUT_MIN};
 use super::permission::Permission;
 use super::queue::{Attempt, Queue};
 use super::reconnect::Reconnect;
 use super::sender::Sender;
-use super::worker::{MakeReading, SharedListener, Worker};
+use super::worker::{MakeIncoming, SharedListener, Worker};
 use crate::wire::Encode;
 
 /// How long dropping a socket waits for its threads: once for them to end by themselves, once more after forcing them.
@@ -28,7 +28,7 @@ const DROP_WAIT: Duration = Duration::from_millis(250);
 /// [`XmlSocket`](super::XmlSocket) and [`XmlStreams`](super::XmlStreams), which are this type with two kinds of `P`.
 ///
 /// `connect` returns at once and the outcome is an event. Events are received (`recv`, `recv_timeout`, `try_recv`,
-/// `events`), or go to a [`Listener`]; [`Event`] has their order. As in a player, a socket's state changes when the
+/// `events`), or go to a [`EventListener`]; [`Event`] has their order. As in a player, a socket's state changes when the
 /// event is *taken*: `connected` is false after `connect`, true once `Connect` was taken, false again once `Close`
 /// or `IoError` was taken or `close` was called.
 ///
@@ -42,7 +42,7 @@ pub struct Socket<P: Send + 'static> {
     /// The thread of the attempt there is, and those of earlier ones that have not ended.
     threads: Vec<Running>,
     /// How what the server sends becomes `P`.
-    make_reading: MakeReading<P>,
+    make_incoming: MakeIncoming<P>,
     /// What ends a frame that is sent, if anything does.
     end_of_frame: fn(&Options) -> Option<u8>,
 }
@@ -57,9 +57,9 @@ struct Running {
 
 impl<P: Send + 'static> Socket<P> {
     /// A socket that is not connected, and how it reads and ends its frames.
-    pub(super) fn of(make_reading: MakeReading<P>, end_of_frame: fn(&Options) -> Option<u8>) -> Socket<P> {
+    pub(super) fn of(make_incoming: MakeIncoming<P>, end_of_frame: fn(&Options) -> Option<u8>) -> Socket<P> {
         let sender = Sender { queue: Arc::new(Queue::new()) };
-        Socket { options: Options::default(), sender, listener: None, threads: Vec::new(), make_reading, end_of_frame }
+        Socket { options: Options::default(), sender, listener: None, threads: Vec::new(), make_incoming, end_of_frame }
     }
 
     /// Begins to connect, and returns at once. `Connect` follows, or `IoError` or `SecurityError`, within
@@ -163,7 +163,7 @@ impl<P: Send + 'static> Socket<P> {
 
     /// Makes `listener` take the events, each on the socket's own thread, from the next `connect` on. They cannot be
     /// received any more.
-    pub fn listen(&mut self, listener: impl Listener<P> + 'static) {
+    pub fn listen(&mut self, listener: impl EventListener<P> + 'static) {
         self.listener = Some(Arc::new(Mutex::new(listener)));
     }
 
@@ -198,7 +198,7 @@ impl<P: Send + 'static> Socket<P> {
             options: self.options.clone(),
             end_of_frame: (self.end_of_frame)(&self.options),
             listener: self.listener.clone(),
-            make_reading: self.make_reading,
+            make_incoming: self.make_incoming,
         };
         let (working, done) = bounded(0);
         let started = thread::Builder::new().name("xmlsocket-client".to_owned()).spawn(move || {
@@ -323,7 +323,7 @@ fn is_host(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::link::tests::WAIT;
+    use super::super::tcp::tests::WAIT;
     use super::super::{XmlSocket, XmlStreams};
     use super::*;
 

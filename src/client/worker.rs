@@ -11,19 +11,19 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::dial::{self, Dial};
 use super::error::player;
-use super::event::{Event, Listener, dispatch};
-use super::link::{Link, Source, is_temporary};
+use super::event::{Event, EventListener, dispatch};
 use super::options::Options;
 use super::permission::Verdict;
 use super::queue::{Attempt, Queue, lock};
 use super::reconnect::Delays;
 use super::sender::{Greeting, Sender};
+use super::tcp::{Source, Tcp, is_temporary};
 
 /// A listener and its lock: it may be busy for an earlier attempt while a new one begins.
-pub(super) type SharedListener<P> = Arc<Mutex<dyn Listener<P>>>;
+pub(super) type SharedListener<P> = Arc<Mutex<dyn EventListener<P>>>;
 
 /// Makes what a server sends into what `Data` carries.
-pub(super) trait Reading<P>: Send {
+pub(super) trait Incoming<P>: Send {
     /// The next piece and its weight in bytes. `None`: the server closed the connection.
     fn next(&mut self) -> Result<Option<(P, usize)>, ReadError>;
 
@@ -39,8 +39,8 @@ pub(super) enum ReadError {
     Refused(String),
 }
 
-/// How a [`Reading`] of a new connection is made.
-pub(super) type MakeReading<P> = fn(Source, &Options) -> Box<dyn Reading<P>>;
+/// How a [`Incoming`] of a new connection is made.
+pub(super) type MakeIncoming<P> = fn(Source, &Options) -> Box<dyn Incoming<P>>;
 
 /// One attempt's thread.
 pub(super) struct Worker<P> {
@@ -54,7 +54,7 @@ pub(super) struct Worker<P> {
     /// What ends a frame that is sent.
     pub(super) end_of_frame: Option<u8>,
     pub(super) listener: Option<SharedListener<P>>,
-    pub(super) make_reading: MakeReading<P>,
+    pub(super) make_incoming: MakeIncoming<P>,
 }
 
 /// Says that no more events come, also when a listener panicked.
@@ -111,33 +111,33 @@ impl<P> Worker<P> {
     /// One connection, from the lookup of its name to its end.
     fn connection(&self, again: bool, granted: &mut bool) -> Result<Ended<P>, Stopped> {
         let failed = |reason: String| Ok(Ended { event: Event::io_error(reason), held: None });
-        let link = match self.reach(granted) {
-            Ok(link) => link,
+        let tcp = match self.reach(granted) {
+            Ok(tcp) => tcp,
             Err(Unreached::Stopped) => return Err(Stopped),
             Err(Unreached::Event(event)) => return Ok(Ended { event, held: None }),
         };
-        let lines = self.options.framing == super::Framing::Line;
-        let source = match Source::new(Arc::clone(&link), lines, self.options.idle_max) {
+        let lines = self.options.frame_end == super::FrameEnd::Line;
+        let source = match Source::new(Arc::clone(&tcp), lines, self.options.idle_max) {
             Ok(source) => source,
             Err(error) => return failed(format!("the connection failed at once: {error}")),
         };
         let since = Instant::now();
         let greeted = match self.options.reconnect.as_ref().and_then(|policy| policy.hook.as_ref()) {
-            Some(hook) => (lock(hook))(&Greeting::new(&link, again)),
+            Some(hook) => (lock(hook))(&Greeting::new(&tcp, again)),
             None => Ok(()),
         };
         if let Err(error) = greeted {
-            link.abort();
+            tcp.abort();
             return failed(format!("the greeting failed: {error}"));
         }
-        let mut reading = (self.make_reading)(source, &self.options);
-        let connected = self.tell(Event::Connect, Some(Arc::downgrade(&link)), 0);
-        let event = connected.and_then(|()| self.read(&link, &mut *reading)).inspect_err(|Stopped| link.linger())?;
+        let mut incoming = (self.make_incoming)(source, &self.options);
+        let connected = self.tell(Event::Connect, Some(Arc::downgrade(&tcp)), 0);
+        let event = connected.and_then(|()| self.read(&tcp, &mut *incoming)).inspect_err(|Stopped| tcp.linger())?;
         Ok(Ended { event, held: Some(since.elapsed()) })
     }
 
     /// Asks for permission, unless it was granted before in this attempt, and connects.
-    fn reach(&self, granted: &mut bool) -> Result<Arc<Link>, Unreached<P>> {
+    fn reach(&self, granted: &mut bool) -> Result<Arc<Tcp>, Unreached<P>> {
         let (host, port) = (self.host.as_str(), self.port);
         if let Some(permission) = self.options.permission.as_ref().filter(|_| !*granted) {
             let decided = permission.decide_for(host, port, &self.attempt, &self.stopped);
@@ -163,38 +163,38 @@ impl<P> Worker<P> {
     }
 
     /// Reads until the connection ends, and says how it ended.
-    fn read(&self, link: &Link, reading: &mut dyn Reading<P>) -> Result<Event<P>, Stopped> {
+    fn read(&self, tcp: &Tcp, incoming: &mut dyn Incoming<P>) -> Result<Event<P>, Stopped> {
         loop {
-            match reading.next() {
+            match incoming.next() {
                 Ok(Some((data, bytes))) => self.tell(Event::Data(data), None, bytes)?,
                 _ if self.attempt.is_over() => return Err(Stopped),
                 // Who gave the connection up knows why better than the read that failed in consequence.
-                Ok(None) => return Ok(link.failure().map_or(Event::Close, Event::io_error)),
+                Ok(None) => return Ok(tcp.failure().map_or(Event::Close, Event::io_error)),
                 Err(ReadError::Refused(reason)) => {
-                    link.abort();
+                    tcp.abort();
                     return Ok(Event::io_error(reason));
                 }
                 Err(ReadError::Io(error)) if is_temporary(&error) => {
-                    if reading.is_idle() {
+                    if incoming.is_idle() {
                         let reason =
                             format!("nothing came from the server for {:?}", self.options.idle_max.unwrap_or_default());
-                        link.abort();
+                        tcp.abort();
                         return Ok(Event::io_error(reason));
                     }
                 }
-                Err(ReadError::Io(error)) => return Ok(end_of(link, &error)),
+                Err(ReadError::Io(error)) => return Ok(end_of(tcp, &error)),
             }
         }
     }
 
     /// Tells `event` to whoever takes events, waiting until there is room.
-    fn tell(&self, event: Event<P>, link: Option<Weak<Link>>, bytes: usize) -> Result<(), Stopped> {
+    fn tell(&self, event: Event<P>, tcp: Option<Weak<Tcp>>, bytes: usize) -> Result<(), Stopped> {
         let Some(listener) = &self.listener else {
-            let told = self.queue.push(&self.attempt, event, link, bytes, self.options.queue_bytes_max);
+            let told = self.queue.push(&self.attempt, event, tcp, bytes, self.options.queue_bytes_max);
             return if told { Ok(()) } else { Err(Stopped) };
         };
         let mut listener = lock(listener);
-        if !self.queue.pass(&self.attempt, &event, link) {
+        if !self.queue.pass(&self.attempt, &event, tcp) {
             return Err(Stopped);
         }
         dispatch(&mut *listener, &Sender { queue: Arc::clone(&self.queue) }, event);
@@ -208,8 +208,8 @@ fn next(delays: &mut Option<Delays>, held: Option<Duration>) -> Option<(u32, Dur
 }
 
 /// The event for a connection on which reading failed.
-fn end_of<P>(link: &Link, error: &io::Error) -> Event<P> {
-    if let Some(reason) = link.failure() {
+fn end_of<P>(tcp: &Tcp, error: &io::Error) -> Event<P> {
+    if let Some(reason) = tcp.failure() {
         return Event::io_error(reason);
     }
     match error.kind() {
@@ -221,7 +221,7 @@ fn end_of<P>(link: &Link, error: &io::Error) -> Event<P> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::link::tests::connected;
+    use super::super::tcp::tests::connected;
     use super::*;
 
     /// Reads what it is given, and is idle once it was asked that often.
@@ -230,7 +230,7 @@ mod tests {
         idle_after: usize,
     }
 
-    impl Reading<()> for Given {
+    impl Incoming<()> for Given {
         fn next(&mut self) -> Result<Option<((), usize)>, ReadError> {
             self.idle_after = self.idle_after.saturating_sub(1);
             self.outcomes.pop().unwrap_or(Ok(None))
@@ -262,10 +262,10 @@ mod tests {
             options: Options::default(),
             end_of_frame: None,
             listener: None,
-            make_reading: |_, _| Box::new(Given { outcomes: Vec::new(), idle_after: 0 }),
+            make_incoming: |_, _| Box::new(Given { outcomes: Vec::new(), idle_after: 0 }),
         };
-        let (link, _peer) = connected();
-        match worker.read(&link, &mut Given { outcomes, idle_after }) {
+        let (tcp, _peer) = connected();
+        match worker.read(&tcp, &mut Given { outcomes, idle_after }) {
             Ok(Event::IoError { reason, .. }) => Some(reason),
             Ok(event) => Some(format!("{event:?}")),
             Err(Stopped) => None,

@@ -3,10 +3,10 @@
 //! Knows: how frames are read, and what can be set about it. Must not know: events, threads.
 
 use super::error::Error;
-use super::link::Source;
-use super::options::{Framing, Options};
+use super::options::{FrameEnd, Options};
 use super::socket::Socket;
-use super::worker::{ReadError, Reading};
+use super::tcp::Source;
+use super::worker::{Incoming, ReadError};
 use crate::wire::{Frame, FrameError, FrameReader};
 
 /// The class of ActionScript 3: a socket whose `Data` events carry frames. [`Socket`] has the other members.
@@ -40,7 +40,7 @@ impl XmlSocket {
     pub fn new() -> XmlSocket {
         Socket::of(
             |source, options| Box::new(Frames::new(source, options)),
-            |options| Some(options.framing.end_of_frame()),
+            |options| Some(options.frame_end.end_of_frame()),
         )
     }
 
@@ -62,8 +62,8 @@ impl XmlSocket {
     }
 
     /// Sets what ends a frame; a zero byte unless set.
-    pub fn set_framing(&mut self, framing: Framing) {
-        self.options.framing = framing;
+    pub fn set_frame_end(&mut self, frame_end: FrameEnd) {
+        self.options.frame_end = frame_end;
     }
 }
 
@@ -76,7 +76,7 @@ struct Frames {
 
 impl Frames {
     fn new(source: Source, options: &Options) -> Frames {
-        let lines = options.framing == Framing::Line;
+        let lines = options.frame_end == FrameEnd::Line;
         // The carriage return before a newline does not count.
         let frame_bytes_max = options.frame_bytes_max.saturating_add(usize::from(lines));
         let reader = FrameReader::new(source, frame_bytes_max.min(usize::MAX - 1));
@@ -84,7 +84,7 @@ impl Frames {
     }
 }
 
-impl Reading<Frame> for Frames {
+impl Incoming<Frame> for Frames {
     fn next(&mut self) -> Result<Option<(Frame, usize)>, ReadError> {
         match self.reader.read() {
             Ok(Some(frame)) => {
@@ -121,14 +121,14 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use super::super::link::tests::connected;
+    use super::super::tcp::tests::connected;
     use super::*;
 
     #[test]
     fn silence_is_the_source_s_to_tell() {
-        let (link, _peer) = connected();
+        let (tcp, _peer) = connected();
         for (idle_max, is_idle) in [(None, false), (Some(Duration::ZERO), true)] {
-            let source = Source::new(Arc::clone(&link), false, None).unwrap().with_idle_max(idle_max);
+            let source = Source::new(Arc::clone(&tcp), false, None).unwrap().with_idle_max(idle_max);
             assert_eq!(Frames::new(source, &Options::default()).is_idle(), is_idle);
         }
     }

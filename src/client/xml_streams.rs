@@ -2,10 +2,10 @@
 //!
 //! Knows: the class's limit on what is unfinished. Must not know: how a stream is cut (`wire` does), events, threads.
 
-use super::link::Source;
 use super::options::Options;
 use super::socket::Socket;
-use super::worker::{ReadError, Reading};
+use super::tcp::Source;
+use super::worker::{Incoming, ReadError};
 use crate::wire::{Overflow, StreamError, StreamEvent, StreamReader, StreamScanner};
 
 /// The class of Flash Media Server: a socket whose `Data` events carry what an endless document consists of. The
@@ -72,7 +72,7 @@ impl Stream {
     }
 }
 
-impl Reading<StreamEvent> for Stream {
+impl Incoming<StreamEvent> for Stream {
     fn next(&mut self) -> Result<Option<(StreamEvent, usize)>, ReadError> {
         if self.closed {
             return Ok(None);
@@ -108,14 +108,14 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use super::super::link::tests::connected;
+    use super::super::tcp::tests::connected;
     use super::*;
 
     #[test]
     fn silence_is_the_source_s_to_tell() {
-        let (link, _peer) = connected();
+        let (tcp, _peer) = connected();
         for (idle_max, is_idle) in [(None, false), (Some(Duration::ZERO), true)] {
-            let source = Source::new(Arc::clone(&link), false, None).unwrap().with_idle_max(idle_max);
+            let source = Source::new(Arc::clone(&tcp), false, None).unwrap().with_idle_max(idle_max);
             assert_eq!(Stream::new(source, &Options::default()).is_idle(), is_idle);
         }
     }

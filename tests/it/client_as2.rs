@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, Sender as Channel, channel};
 use std::time::Duration;
 
-use xmlsocket::client::as2::{Handle, Handlers, XmlSocket};
+use xmlsocket::client::as2::{Handlers, SocketRef, XmlSocket};
 use xmlsocket::client::{Reconnect, Xml, XmlSocket as Plain};
 
 use crate::scripted::{Mute, Refusing, Scripted, WAIT};
@@ -15,12 +15,12 @@ struct Teller {
 }
 
 impl Handlers for Teller {
-    fn on_connect(&mut self, socket: &Handle<'_>, success: bool) {
+    fn on_connect(&mut self, socket: &SocketRef<'_>, success: bool) {
         self.told.send(format!("onConnect {success}")).unwrap();
         assert_eq!(socket.send("<hello/>"), success, "send never fails loudly");
     }
 
-    fn on_data(&mut self, socket: &Handle<'_>, src: &str) {
+    fn on_data(&mut self, socket: &SocketRef<'_>, src: &str) {
         match (src, self.data) {
             ("close", _) => socket.close(),
             (_, true) => self.told.send(format!("onData {src:?}")).unwrap(),
@@ -28,12 +28,12 @@ impl Handlers for Teller {
         }
     }
 
-    fn on_xml(&mut self, _: &Handle<'_>, xml: &Xml) {
+    fn on_xml(&mut self, _: &SocketRef<'_>, xml: &Xml) {
         let name = xml.first_child().and_then(|child| child.name());
         self.told.send(format!("onXML {} {name:?}", xml.status().code())).unwrap();
     }
 
-    fn on_close(&mut self, _: &Handle<'_>) {
+    fn on_close(&mut self, _: &SocketRef<'_>) {
         self.told.send("onClose".to_owned()).unwrap();
     }
 }
@@ -109,7 +109,7 @@ fn no_host_is_the_host_that_the_movie_came_from() {
 struct OnXml(Channel<String>);
 
 impl Handlers for OnXml {
-    fn on_xml(&mut self, _: &Handle<'_>, xml: &Xml) {
+    fn on_xml(&mut self, _: &SocketRef<'_>, xml: &Xml) {
         self.0.send(format!("{} {}", xml.status().code(), xml.source())).unwrap();
     }
 }
@@ -231,7 +231,7 @@ fn the_media_servers_stream_class_has_the_same_handlers() {
 fn socket_and_handle_can_be_shown() {
     struct Shown(Channel<String>);
     impl Handlers for Shown {
-        fn on_connect(&mut self, socket: &Handle<'_>, _: bool) {
+        fn on_connect(&mut self, socket: &SocketRef<'_>, _: bool) {
             self.0.send(format!("{socket:?}")).unwrap();
         }
     }
@@ -240,7 +240,7 @@ fn socket_and_handle_can_be_shown() {
     let mut socket = XmlSocket::new(Shown(told));
     assert_eq!(format!("{socket:?}"), "XmlSocket { .. }");
     assert!(socket.connect("127.0.0.1", server.port()));
-    assert_eq!(tells.recv_timeout(WAIT).as_deref(), Ok("Handle { .. }"));
+    assert_eq!(tells.recv_timeout(WAIT).as_deref(), Ok("SocketRef { .. }"));
     socket.close();
     server.join();
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
-use xmlsocket::client::{Error, Event, Framing, XmlSocket};
+use xmlsocket::client::{Error, Event, FrameEnd, XmlSocket};
 
 use crate::client::{assert_over, connected, data, next};
 use crate::scripted::{Scripted, WAIT};
@@ -256,7 +256,7 @@ fn lines_are_frames_when_the_server_speaks_to_telnet() {
         let _ = peer.hear_all();
     });
     let mut socket = XmlSocket::new();
-    socket.set_framing(Framing::Line);
+    socket.set_frame_end(FrameEnd::Line);
     socket.set_frame_bytes_max(10);
     connect(&mut socket, &server);
     socket.send("a").unwrap();

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, Sender as Channel, channel};
 use std::time::Duration;
 
-use xmlsocket::client::{Error, Listener, Sender, XmlSocket};
+use xmlsocket::client::{Error, EventListener, Sender, XmlSocket};
 use xmlsocket::wire::Frame;
 
 use crate::scripted::{Refusing, Scripted, WAIT};
@@ -19,7 +19,7 @@ impl Teller {
     }
 }
 
-impl Listener for Teller {
+impl EventListener for Teller {
     fn on_connect(&mut self, socket: &Sender) {
         self.tell(socket, "connect");
         socket.send("hello").unwrap();
@@ -117,7 +117,7 @@ fn a_listener_that_panics_ends_its_connection_and_leaves_the_socket_usable() {
 /// Owns its own socket, as a careless program may come to.
 struct Owner(Option<XmlSocket>, std::sync::mpsc::Receiver<XmlSocket>);
 
-impl Listener for Owner {
+impl EventListener for Owner {
     fn on_connect(&mut self, _: &Sender) {
         self.0 = Some(self.1.recv_timeout(WAIT).unwrap());
     }
@@ -144,7 +144,7 @@ fn a_socket_can_be_dropped_on_its_own_thread() {
 /// Says that it is busy, and stays so until the channel ends.
 struct Busy(Channel<()>, Receiver<()>);
 
-impl Listener for Busy {
+impl EventListener for Busy {
     fn on_data(&mut self, _: &Sender, _: Frame) {
         self.0.send(()).unwrap();
         let _ = self.1.recv_timeout(WAIT);

@@ -3,8 +3,8 @@
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use xmlsocket::client::as2::{Handle, Handlers, XmlSocket as As2Socket};
-use xmlsocket::client::permission::{Permission, Place, Player, Reply};
+use xmlsocket::client::as2::{Handlers, SocketRef, XmlSocket as As2Socket};
+use xmlsocket::client::permission::{Outcome, Permission, Place, Player};
 use xmlsocket::client::{Error, Event, Reconnect, XmlSocket};
 
 use crate::client::{assert_over, data, next};
@@ -294,9 +294,9 @@ fn a_check_tells_each_step_and_does_not_connect() {
     assert!(!check.verdict.is_granted());
     assert_eq!(told, [Place::Master(port(mute.port())), Place::Target(port(server.port()))]);
     assert_eq!(check.asked.iter().map(|asked| asked.place).collect::<Vec<_>>(), told);
-    assert_eq!(check.asked[0].reply, Reply::Silent);
+    assert_eq!(check.asked[0].outcome, Outcome::Silent);
     assert!(check.asked[0].took >= Duration::from_millis(150) && check.asked[0].took < WAIT);
-    assert_eq!(check.asked[1].reply, Reply::File(NONE.to_owned()));
+    assert_eq!(check.asked[1].outcome, Outcome::File(NONE.to_owned()));
     assert!(check.findings.iter().any(|finding| finding.to_string().contains("no entry for a.test")));
     server.join();
     let check = Permission::new(Player::Air, SWF).unwrap().check("127.0.0.1", 1, |_| panic!("nobody is asked"));
@@ -304,10 +304,10 @@ fn a_check_tells_each_step_and_does_not_connect() {
 }
 
 /// Tells whether it could connect.
-struct Outcome(std::sync::mpsc::Sender<bool>);
+struct Teller(std::sync::mpsc::Sender<bool>);
 
-impl Handlers for Outcome {
-    fn on_connect(&mut self, _: &Handle<'_>, success: bool) {
+impl Handlers for Teller {
+    fn on_connect(&mut self, _: &SocketRef<'_>, success: bool) {
         self.0.send(success).unwrap();
     }
 }
@@ -317,25 +317,25 @@ fn in_actionscript_2_a_refusal_is_on_connect_false_or_no_attempt() {
     let master = policy_server(format!("{NONE}\0"));
     let refusing = Refusing::bind();
     let (tells, told) = channel();
-    let mut later = As2Socket::with(socket(permission(master.port())), Outcome(tells));
+    let mut later = As2Socket::with(socket(permission(master.port())), Teller(tells));
     assert!(later.connect("127.0.0.1", refusing.port()), "the attempt has begun");
     assert!(!told.recv_timeout(WAIT).unwrap());
     master.join();
 
     let (tells, told) = channel();
     let at_once = socket(Permission::new(Player::V7_0_14, SWF).unwrap());
-    let mut at_once = As2Socket::with(at_once, Outcome(tells));
+    let mut at_once = As2Socket::with(at_once, Teller(tells));
     assert!(!at_once.connect("127.0.0.1", 1023));
     drop(at_once);
     assert!(told.recv().is_err(), "onConnect is not called");
 }
 
 /// What came of asking the master, which `script` plays, and which is waited for as long as a player does.
-fn asked_of_master(script: impl FnOnce(Peer) + Send + 'static) -> Reply {
+fn asked_of_master(script: impl FnOnce(Peer) + Send + 'static) -> Outcome {
     let (refusing, master) = (Refusing::bind(), Scripted::once(script));
     let check = permission(master.port()).wait_max(WAIT).check("127.0.0.1", port(refusing.port()), |_| {});
     master.join();
-    check.asked[0].reply.clone()
+    check.asked[0].outcome.clone()
 }
 
 #[test]
@@ -344,24 +344,24 @@ fn every_way_to_answer_has_its_name() {
     let (fits, too_long) = (longest(0), longest(1));
     assert_eq!(fits.len(), 65_536);
     let sent = fits.clone();
-    assert_eq!(asked_of_master(move |peer| answer(peer, sent + "\0")), Reply::File(fits));
-    assert_eq!(asked_of_master(move |mut peer| drop(peer.try_say(too_long + "\0"))), Reply::TooLong);
-    assert_eq!(asked_of_master(|peer| answer(peer, ALL)), Reply::Unended(ALL.to_owned()));
-    assert_eq!(asked_of_master(|peer| answer(peer, "")), Reply::ClosedWithoutAnswer);
+    assert_eq!(asked_of_master(move |peer| answer(peer, sent + "\0")), Outcome::File(fits));
+    assert_eq!(asked_of_master(move |mut peer| drop(peer.try_say(too_long + "\0"))), Outcome::TooLong);
+    assert_eq!(asked_of_master(|peer| answer(peer, ALL)), Outcome::Unended(ALL.to_owned()));
+    assert_eq!(asked_of_master(|peer| answer(peer, "")), Outcome::ClosedWithoutAnswer);
     let reset = |mut peer: Peer| {
         assert_eq!(peer.hear(), "<policy-file-request/>");
         peer.reset();
     };
-    assert_eq!(asked_of_master(reset), Reply::ClosedWithoutAnswer);
+    assert_eq!(asked_of_master(reset), Outcome::ClosedWithoutAnswer);
     let (silent, refusing) = (Mute::bind(), Refusing::bind());
     let check = permission(silent.port()).check("127.0.0.1", port(refusing.port()), |_| {});
-    assert_eq!(check.asked[0].reply, Reply::Silent);
+    assert_eq!(check.asked[0].outcome, Outcome::Silent);
     let silent = Scripted::once(|mut peer| assert_eq!(peer.hear_all(), b"<policy-file-request/>\0"));
     let check = permission(silent.port()).check("127.0.0.1", port(refusing.port()), |_| {});
     silent.join();
-    assert_eq!(check.asked[0].reply, Reply::Silent);
+    assert_eq!(check.asked[0].outcome, Outcome::Silent);
     let check = permission(refusing.port()).check("127.0.0.1", port(refusing.port()), |_| {});
-    assert_eq!(check.asked[0].reply, Reply::ConnectionRefused);
+    assert_eq!(check.asked[0].outcome, Outcome::ConnectionRefused);
 }
 
 #[test]
@@ -377,7 +377,7 @@ fn a_web_server_may_send_a_header_and_no_endless_file() {
             port(refusing.port()),
             |_| {},
         );
-        let answer = check.asked[0].reply.code();
+        let answer = check.asked[0].outcome.code();
         (answer, server)
     };
     // A header of 16 KiB and a file of 64 KiB are the most. The server that sends less leaves the connection open.

@@ -3,7 +3,7 @@
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use xmlsocket::client::{Event, Listener, Reconnect, Sender, XmlSocket};
+use xmlsocket::client::{Event, EventListener, Reconnect, Sender, XmlSocket};
 use xmlsocket::wire::Frame;
 
 use crate::client::{assert_over, data, next};
@@ -124,7 +124,7 @@ fn a_greeting_that_fails_is_a_connection_that_failed() {
 /// Tells what it hears.
 struct Teller(std::sync::mpsc::Sender<String>);
 
-impl Listener for Teller {
+impl EventListener for Teller {
     fn on_connect(&mut self, _: &Sender) {
         self.0.send("connect".into()).unwrap();
     }

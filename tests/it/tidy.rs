@@ -2,7 +2,7 @@
 //!
 //! All of it is read from the source text, so that a breach fails here, with its line, and not in a review.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -43,6 +43,9 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// Where it may be asked whether a feature is on: everywhere else the code is the same with every set of features.
 const FEATURE_FILES: &[&str] = &["src/lib.rs", "src/main.rs", "src/edge/mod.rs", "src/cli/edges.rs"];
+
+/// Names that two classes have in Adobe's documents: those of ActionScript 2 and 3.
+const NAMED_BY_ADOBE: &[&str] = &["XmlSocket"];
 
 /// Lines of a file, and of a function of the program, that one can still take in; a test's table may be longer.
 const FILE_LINES_MAX: usize = 500;
@@ -206,6 +209,39 @@ fn layers_name_only_what_lies_below_them() {
 }
 
 #[test]
+fn a_type_has_a_name_of_its_own() {
+    // Where each type is, with its visibility: public ones once, any name twice at most.
+    let mut types: BTreeMap<String, Vec<(String, bool)>> = BTreeMap::new();
+    for source in sources("src", &["rs"]) {
+        for (name, is_public) in source.code().into_iter().filter_map(|(_, line)| type_of(line)) {
+            types.entry(name.to_owned()).or_default().push((source.path.clone(), is_public));
+        }
+    }
+    let mut breaches = Vec::new();
+    for (name, places) in types {
+        let public = places.iter().filter(|(_, is_public)| *is_public).count();
+        if public > 1 && !NAMED_BY_ADOBE.contains(&name.as_str()) || places.len() > 2 {
+            let places: Vec<&str> = places.iter().map(|(path, _)| path.as_str()).collect();
+            breaches.push(format!("{name} is a type in {}", places.join(", ")));
+        }
+    }
+    assert_tidy(&breaches);
+}
+
+/// The type that a line begins, at the outermost level, and whether all may use it.
+fn type_of(line: &str) -> Option<(&str, bool)> {
+    let is_public = line.starts_with("pub ");
+    let rest = match line.strip_prefix("pub") {
+        Some(rest) if rest.starts_with('(') => rest.split_once(") ")?.1,
+        Some(rest) => rest.strip_prefix(' ')?,
+        None => line,
+    };
+    let (kind, rest) = rest.split_once(' ')?;
+    let name = rest.split(|c: char| !c.is_alphanumeric() && c != '_').next()?;
+    ["struct", "enum", "trait", "type"].contains(&kind).then_some((name, is_public))
+}
+
+#[test]
 fn features_are_asked_for_in_few_places() {
     let mut breaches = Vec::new();
     for source in sources("src", &["rs"]).iter().filter(|source| !FEATURE_FILES.contains(&source.path.as_str())) {
@@ -350,6 +386,10 @@ fn this_test_sees_what_it_looks_for() {
     let tests = [Source { path: "tests/it/a.rs".to_owned(), text: "#[test]\n#[b]\nfn c() {}\nfn d() {}\n".to_owned() }];
     assert!(is_test(&tests, "a::c") && is_test(&tests, "tests/it/a.rs::c"));
     ["a::d", "a::e", "b::c", "a"].iter().for_each(|name| assert!(!is_test(&tests, name), "{name}"));
+    assert_eq!(type_of("pub struct A<B>(C);"), Some(("A", true)));
+    assert_eq!(type_of("pub(in crate::a) enum B {"), Some(("B", false)));
+    assert_eq!(type_of("trait C: D {"), Some(("C", false)));
+    assert_eq!(type_of("    type Err = E;").or(type_of("fn type_of()")).or(type_of("}")), None);
     assert!(is_function("pub(super) const fn f() {") && is_function("fn f<T>(") && !is_function("let f = |fn_| {"));
 
     let text =

@@ -8,7 +8,7 @@ use crate::exit_code::{ExitCode, Failure};
 use crate::json::Json;
 use crate::printable::printable;
 use xmlsocket::client::permission::{
-    Asked, Check, Finding, Grounds, Location, Permission, Place, Player, Reply, Verdict,
+    Asked, Check, Finding, Grounds, Location, Outcome, Permission, Place, Player, Verdict,
 };
 
 /// Asks whom the player would ask, and prints each step and the verdict.
@@ -63,7 +63,7 @@ fn question(options: &CheckOptions, player: Player) -> String {
 
 /// Prints a step as soon as it is done: a player's patience is seconds.
 fn show_step(number: usize, asked: &Asked) {
-    print(&format!("{number}. asked {}; {} after {}", asked.place, word(&asked.reply), took(asked.took)));
+    print(&format!("{number}. asked {}; {} after {}", asked.place, word(&asked.outcome), took(asked.took)));
     for finding in &asked.findings {
         print(&printable(&format!("   {}", finding.text)));
     }
@@ -82,15 +82,15 @@ fn remarks(check: &Check) -> impl Iterator<Item = &Finding> {
 }
 
 /// An answer in words, before what it means is said.
-fn word(answer: &Reply) -> String {
+fn word(answer: &Outcome) -> String {
     match answer {
-        Reply::File(text) | Reply::Unended(text) => format!("an answer of {} bytes", text.len()),
-        Reply::Silent => "no complete answer".to_owned(),
-        Reply::ConnectionRefused => "refused".to_owned(),
-        Reply::HostUnknown(_) => "no address".to_owned(),
-        Reply::ClosedWithoutAnswer => "closed".to_owned(),
-        Reply::TooLong => "too long an answer".to_owned(),
-        Reply::Failed(_) => "failed".to_owned(),
+        Outcome::File(text) | Outcome::Unended(text) => format!("an answer of {} bytes", text.len()),
+        Outcome::Silent => "no complete answer".to_owned(),
+        Outcome::ConnectionRefused => "refused".to_owned(),
+        Outcome::HostUnknown(_) => "no address".to_owned(),
+        Outcome::ClosedWithoutAnswer => "closed".to_owned(),
+        Outcome::TooLong => "too long an answer".to_owned(),
+        Outcome::Failed(_) => "failed".to_owned(),
     }
 }
 
@@ -115,14 +115,14 @@ fn report(options: &CheckOptions, player: Player, check: &Check) -> Json {
     };
     let texts = |findings: &[Finding]| Json::List(findings.iter().map(|finding| Json::text(&finding.text)).collect());
     let step = |asked: &Asked| {
-        let text = match &asked.reply {
-            Reply::File(text) | Reply::Unended(text) => Json::text(text),
+        let text = match &asked.outcome {
+            Outcome::File(text) | Outcome::Unended(text) => Json::text(text),
             _ => Json::Null,
         };
         Json::Object(vec![
             ("place", Json::text(kind(asked.place))),
             ("port", Json::Number(asked.place.port().into())),
-            ("answer", Json::text(asked.reply.code())),
+            ("answer", Json::text(asked.outcome.code())),
             ("milliseconds", Json::Number(asked.took.as_micros() as f64 / 1000.0)),
             ("findings", texts(&asked.findings)),
             ("text", text),

@@ -26,13 +26,13 @@ const QUOTED_MAX: usize = 60;
 /// and tells the outcome to [`answer`](Procedure::answer), until `next` gives a verdict.
 ///
 /// ```
-/// use xmlsocket::client::permission::{Reply, Player, Procedure, Step, WAIT};
+/// use xmlsocket::client::permission::{Outcome, Player, Procedure, Step, WAIT};
 /// let mut procedure = Procedure::new(Player::V9_0_124, "www.foo.com".parse()?, "chat.foo.com", 1024);
 /// assert_eq!(procedure.next(), Step::Ask { port: 843, wait: Some(WAIT) });
-/// procedure.answer(Reply::ConnectionRefused);
+/// procedure.answer(Outcome::ConnectionRefused);
 /// assert_eq!(procedure.next(), Step::Ask { port: 1024, wait: Some(WAIT) });
 /// let file = r#"<cross-domain-policy><allow-access-from domain="*.foo.com" to-ports="1024"/></cross-domain-policy>"#;
-/// procedure.answer(Reply::File(file.to_owned()));
+/// procedure.answer(Outcome::File(file.to_owned()));
 /// let Step::Done(verdict) = procedure.next() else { panic!("one answer was enough") };
 /// assert_eq!(verdict.to_string(), "granted: the policy file on port 1024 lets *.foo.com in to ports 1024");
 /// # Ok::<(), xmlsocket::policy::DomainError>(())
@@ -89,7 +89,7 @@ pub enum Step {
 
 /// What became of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
+pub enum Outcome {
     /// This text, which may or may not be a policy file.
     File(String),
     /// This text, ended by the end of the connection and not by a zero byte.
@@ -109,18 +109,18 @@ pub enum Reply {
     Failed(String),
 }
 
-impl Reply {
+impl Outcome {
     /// A short name for programs.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Reply::File(_) | Reply::Unended(_) => "text",
-            Reply::Silent => "silent",
-            Reply::ConnectionRefused => "refused",
-            Reply::HostUnknown(_) => "host-unknown",
-            Reply::ClosedWithoutAnswer => "closed",
-            Reply::TooLong => "too-long",
-            Reply::Failed(_) => "failed",
+            Outcome::File(_) | Outcome::Unended(_) => "text",
+            Outcome::Silent => "silent",
+            Outcome::ConnectionRefused => "refused",
+            Outcome::HostUnknown(_) => "host-unknown",
+            Outcome::ClosedWithoutAnswer => "closed",
+            Outcome::TooLong => "too-long",
+            Outcome::Failed(_) => "failed",
         }
     }
 }
@@ -200,23 +200,23 @@ impl Procedure {
     }
 
     /// Takes the answer to what `next` asked. After the verdict answers are ignored.
-    pub fn answer(&mut self, answer: Reply) {
+    pub fn answer(&mut self, answer: Outcome) {
         let Some(Question { place, wait }) = self.questions.pop_front() else { return };
         let failure = match answer {
-            Reply::File(text) => return self.read(place, &text),
-            Reply::Unended(text) => {
+            Outcome::File(text) => return self.read(place, &text),
+            Outcome::Unended(text) => {
                 self.find(Some(place), "it ended its answer without a zero byte, which players of Adobe wait for");
                 return self.read(place, &text);
             }
-            Reply::Silent => match wait {
+            Outcome::Silent => match wait {
                 Some(wait) => format!("gave no complete answer within {} s", wait.as_secs()),
                 None => "gave no complete answer".to_owned(),
             },
-            Reply::HostUnknown(reason) => return self.give_up_on_host(place, reason),
-            Reply::ConnectionRefused => REFUSED.to_owned(),
-            Reply::ClosedWithoutAnswer => "closed the connection without an answer".to_owned(),
-            Reply::TooLong => "sent more than a policy file can be".to_owned(),
-            Reply::Failed(reason) => format!("could not be asked: {reason}"),
+            Outcome::HostUnknown(reason) => return self.give_up_on_host(place, reason),
+            Outcome::ConnectionRefused => REFUSED.to_owned(),
+            Outcome::ClosedWithoutAnswer => "closed the connection without an answer".to_owned(),
+            Outcome::TooLong => "sent more than a policy file can be".to_owned(),
+            Outcome::Failed(reason) => format!("could not be asked: {reason}"),
         };
         self.find(Some(place), format!("it {failure}"));
         self.silent.push((place, failure));

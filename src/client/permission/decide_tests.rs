@@ -1,6 +1,6 @@
 //! Tests of the procedure: dialogues of what a player asks, what it is answered, and what comes of it.
 
-use super::Reply::{ClosedWithoutAnswer, ConnectionRefused, Silent, TooLong};
+use super::Outcome::{ClosedWithoutAnswer, ConnectionRefused, Silent, TooLong};
 use super::*;
 
 /// A dialogue: what the procedure must ask for, each time with its answer, and the verdict.
@@ -32,7 +32,7 @@ impl Play {
     }
 
     /// `step` is `843 3s` (a port and the wait), `2525 -` (no wait) or `web 80`.
-    fn asks(mut self, step: &str, answer: Reply) -> Play {
+    fn asks(mut self, step: &str, answer: Outcome) -> Play {
         let asked = match self.procedure.next() {
             Step::Ask { port, wait: Some(wait) } => format!("{port} {}s", wait.as_secs()),
             Step::Ask { port, wait: None } => format!("{port} -"),
@@ -63,8 +63,8 @@ impl Play {
     }
 }
 
-fn file(body: &str) -> Reply {
-    Reply::File(format!("<cross-domain-policy>{body}</cross-domain-policy>"))
+fn file(body: &str) -> Outcome {
+    Outcome::File(format!("<cross-domain-policy>{body}</cross-domain-policy>"))
 }
 
 fn entry(domain: &str, ports: &str) -> String {
@@ -75,11 +75,11 @@ fn site_control(value: &str) -> String {
     format!(r#"<site-control permitted-cross-domain-policies="{value}"/>"#)
 }
 
-fn everyone() -> Reply {
+fn everyone() -> Outcome {
     file(&entry("*", "*"))
 }
 
-fn nobody() -> Reply {
+fn nobody() -> Outcome {
     file("")
 }
 
@@ -105,8 +105,8 @@ fn player_7_0_14_asks_the_web_server() {
     foreign().asks("web 80", file(&entry("*.foo.com", "507"))).ends("Web(80) *.foo.com");
     foreign().asks("web 80", file(&(site_control("none") + &entry("*", "*")))).ends("Web(80) *");
     foreign().asks("web 80", file(&entry("foo.com", "*"))).ends("domain-not-granted");
-    foreign().asks("web 80", Reply::Failed("404 Not Found".to_owned())).ends("no-policy-file");
-    foreign().asks("web 80", Reply::File("<html/>".to_owned())).ends("not-a-policy-file");
+    foreign().asks("web 80", Outcome::Failed("404 Not Found".to_owned())).ends("no-policy-file");
+    foreign().asks("web 80", Outcome::File("<html/>".to_owned())).ends("not-a-policy-file");
     foreign().named("xmlsocket://foo.com:2525").asks("web 80", nobody()).ends("domain-not-granted");
     foreign().web(8080).asks("web 8080", everyone()).ends("Web(8080) *");
 }
@@ -203,12 +203,13 @@ fn players_from_9_0_124_need_a_policy_file_for_everything() {
         foreign().asks("843 3s", everyone()).ends("Master(843) *");
         foreign().asks("843 3s", nobody()).asks("1024 3s", everyone()).ends("Target(1024) *");
         foreign().asks("843 3s", file(&entry("bar.com", "507"))).asks("1024 3s", everyone()).ends("Target(1024) *");
-        for failure in [Silent, ConnectionRefused, ClosedWithoutAnswer, TooLong, Reply::Failed("no route".to_owned())] {
+        for failure in [Silent, ConnectionRefused, ClosedWithoutAnswer, TooLong, Outcome::Failed("no route".to_owned())]
+        {
             foreign().asks("843 3s", failure.clone()).asks("1024 3s", everyone()).ends("Target(1024) *");
             foreign().asks("843 3s", Silent).asks("1024 3s", failure).ends("no-policy-file");
         }
         for text in ["", "hello", "<html/>", "<cross-domain-policy>"] {
-            let text = || Reply::File(text.to_owned());
+            let text = || Outcome::File(text.to_owned());
             foreign().asks("843 3s", text()).asks("1024 3s", everyone()).ends("Target(1024) *");
             foreign().asks("843 3s", Silent).asks("1024 3s", text()).ends("not-a-policy-file");
         }
@@ -316,7 +317,7 @@ fn an_entry_must_fit_in_everything() {
 
 #[test]
 fn the_reason_that_came_closest_is_told() {
-    let garbage = || Reply::File("hello".to_owned());
+    let garbage = || Outcome::File("hello".to_owned());
     let low = || file(&entry("bar.com", "*"));
     let steps = [
         (Silent, "no-policy-file"),
@@ -365,10 +366,10 @@ fn every_verdict_says_what_to_do() {
         ),
         (asked("a", ClosedWithoutAnswer), "an answer): answer <policy-file-request/> on port 1024 with"),
         (asked("a", TooLong), "port 1024 sent more than a policy file can be)"),
-        (asked("a", Reply::Failed("no route to host".to_owned())), "port 1024 could not be asked: no route to host)"),
+        (asked("a", Outcome::Failed("no route to host".to_owned())), "port 1024 could not be asked: no route to host)"),
         (asked("file:a", Silent), "domain=\"*\" to-ports=\"1024\""),
         (
-            play("8", "a", "foo.com:1024").asks("web 80", Reply::Failed("404".to_owned())),
+            play("8", "a", "foo.com:1024").asks("web 80", Outcome::Failed("404".to_owned())),
             "serve <cross-domain-policy><allow-access-from domain=\"a\"/></cross-domain-policy> as /crossdomain.xml of the web server on port 80",
         ),
         (
@@ -376,7 +377,7 @@ fn every_verdict_says_what_to_do() {
             "(port 2525 gave no complete answer): answer <policy-file-request/> on port 843",
         ),
         (
-            asked("a", Reply::File("<html/>".to_owned())),
+            asked("a", Outcome::File("<html/>".to_owned())),
             "what port 1024 answered is no policy file (line 1, column 1: a policy file begins with <cross-domain-policy>, but this one with <html>): answer <policy-file-request/> on port 1024",
         ),
         (

@@ -25,12 +25,12 @@ use crossbeam_channel::Receiver;
 
 use super::dial::{Dial, Unreached};
 use super::error::{Error, player as words};
-use super::link::{Link, is_temporary};
 use super::queue::Attempt;
+use super::tcp::{Tcp, is_temporary};
 use crate::policy::{DomainError, Origin, POLICY_BYTES_MAX};
 use crate::wire::NUL;
 
-pub use decide::{Finding, Procedure, Reply, Step, WAIT};
+pub use decide::{Finding, Outcome, Procedure, Step, WAIT};
 pub use place::{Location, LocationError, MASTER_PORT, Place, WEB_PATH, WEB_PORT};
 pub use player::{Player, PlayerError};
 pub use verdict::{Grounds, RefusalReason, Verdict};
@@ -67,7 +67,7 @@ pub struct Asked {
     /// The place.
     pub place: Place,
     /// What it answered.
-    pub reply: Reply,
+    pub outcome: Outcome,
     /// How long that took.
     pub took: Duration,
     /// What the answer showed, in words.
@@ -200,7 +200,7 @@ impl Permission {
         stopped: &Receiver<Infallible>,
     ) -> Result<Verdict, Stopped> {
         self.decide(&mut self.procedure(host, port), host, attempt, stopped, &mut |step| {
-            log::debug!("asked {}: {} after {:?}", step.place, step.reply.code(), step.took);
+            log::debug!("asked {}: {} after {:?}", step.place, step.outcome.code(), step.took);
         })
     }
 
@@ -231,60 +231,60 @@ impl Permission {
                 Step::AskHttp { port, path } => (port, self.wait_max, Some(path)),
             };
             let dial = Dial { attempt, stopped, send_timeout: wait, end_of_frame: None };
-            let reply = match dial.reach(host, port, wait) {
-                Ok(link) => ask(&link, host, path, begin + wait),
-                Err(Unreached::Refused(_)) => Reply::ConnectionRefused,
-                Err(Unreached::Unknown(reason)) => Reply::HostUnknown(reason),
-                Err(Unreached::TimedOut(_)) => Reply::Silent,
-                Err(Unreached::Failed(reason)) => Reply::Failed(reason),
+            let outcome = match dial.reach(host, port, wait) {
+                Ok(tcp) => ask(&tcp, host, path, begin + wait),
+                Err(Unreached::Refused(_)) => Outcome::ConnectionRefused,
+                Err(Unreached::Unknown(reason)) => Outcome::HostUnknown(reason),
+                Err(Unreached::TimedOut(_)) => Outcome::Silent,
+                Err(Unreached::Failed(reason)) => Outcome::Failed(reason),
                 Err(Unreached::Stopped) => return Err(Stopped),
             };
             let (place, took, known) = (procedure.place(), begin.elapsed(), procedure.findings().len());
-            procedure.answer(reply.clone());
+            procedure.answer(outcome.clone());
             if let Some(place) = place {
                 let findings = procedure.findings().iter().skip(known).cloned().collect();
-                told(Asked { place, reply, took, findings });
+                told(Asked { place, outcome, took, findings });
             }
         }
     }
 }
 
-/// Asks for the policy file over `link`; `path` when the other end is a web server.
-fn ask(link: &Arc<Link>, host: &str, path: Option<&str>, deadline: Instant) -> Reply {
+/// Asks for the policy file over `tcp`; `path` when the other end is a web server.
+fn ask(tcp: &Arc<Tcp>, host: &str, path: Option<&str>, deadline: Instant) -> Outcome {
     let request = match path {
         Some(path) => format!("GET {path} HTTP/1.0\r\nHost: {host}\r\nConnection: close\r\n\r\n").into_bytes(),
         None => REQUEST.to_vec(),
     };
     // A server may send its file unasked and close: what it sent counts even if it did not take the request.
-    let _ = link.write(&request);
+    let _ = tcp.write(&request);
     let (bytes_max, end) = match path {
         Some(_) => (HEADER_BYTES_MAX + POLICY_BYTES_MAX, None),
         None => (POLICY_BYTES_MAX, Some(NUL)),
     };
-    let (bytes, is_ended) = match read_to(link, bytes_max, end, deadline) {
+    let (bytes, is_ended) = match read_to(tcp, bytes_max, end, deadline) {
         Ok(read) => read,
         Err(answer) => return answer,
     };
     if bytes.is_empty() {
-        return Reply::ClosedWithoutAnswer;
+        return Outcome::ClosedWithoutAnswer;
     }
     let text = String::from_utf8_lossy(&bytes);
     match path {
         Some(_) => file_of_web_server(&text),
-        None if is_ended => Reply::File(text.into_owned()),
-        None => Reply::Unended(text.into_owned()),
+        None if is_ended => Outcome::File(text.into_owned()),
+        None => Outcome::Unended(text.into_owned()),
     }
 }
 
 /// Reads up to `end`, or up to the end of the connection, which ends a file as well; says whether it was `end`.
-fn read_to(link: &Link, bytes_max: usize, end: Option<u8>, deadline: Instant) -> Result<(Vec<u8>, bool), Reply> {
+fn read_to(tcp: &Tcp, bytes_max: usize, end: Option<u8>, deadline: Instant) -> Result<(Vec<u8>, bool), Outcome> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     loop {
-        let count = match link.read_by(&mut buffer, deadline) {
+        let count = match tcp.read_by(&mut buffer, deadline) {
             Ok(0) => return Ok((bytes, false)),
             Ok(count) => count,
-            Err(error) if is_temporary(&error) => return Err(Reply::Silent),
+            Err(error) if is_temporary(&error) => return Err(Outcome::Silent),
             // Closed, and not in order: a server that does not wait for the request it answers ends with a reset.
             Err(_) => return Ok((bytes, false)),
         };
@@ -292,7 +292,7 @@ fn read_to(link: &Link, bytes_max: usize, end: Option<u8>, deadline: Instant) ->
         let length = end.and_then(|end| memchr::memchr(end, piece));
         bytes.extend_from_slice(&piece[..length.unwrap_or(count)]);
         if bytes.len() > bytes_max {
-            return Err(Reply::TooLong);
+            return Err(Outcome::TooLong);
         } else if length.is_some() {
             return Ok((bytes, true));
         }
@@ -300,13 +300,13 @@ fn read_to(link: &Link, bytes_max: usize, end: Option<u8>, deadline: Instant) ->
 }
 
 /// The file in the answer of a web server.
-fn file_of_web_server(answer: &str) -> Reply {
+fn file_of_web_server(answer: &str) -> Outcome {
     let head = answer.lines().next().unwrap_or_default();
     let status = head.strip_prefix("HTTP/").and_then(|head| head.split_ascii_whitespace().nth(1));
     match (status, answer.split_once("\r\n\r\n")) {
-        (Some("200"), Some((_, body))) => Reply::File(body.to_owned()),
-        (Some(status), Some(_)) if status.len() == 3 => Reply::Failed(format!("the web server answered {status}")),
-        _ => Reply::Failed("what answered is no web server".to_owned()),
+        (Some("200"), Some((_, body))) => Outcome::File(body.to_owned()),
+        (Some(status), Some(_)) if status.len() == 3 => Outcome::Failed(format!("the web server answered {status}")),
+        _ => Outcome::Failed("what answered is no web server".to_owned()),
     }
 }
 
@@ -316,10 +316,10 @@ mod tests {
 
     #[test]
     fn the_file_of_a_web_server_is_told_from_its_refusals() {
-        let failed = |text: &str| Reply::Failed(text.to_owned());
+        let failed = |text: &str| Outcome::Failed(text.to_owned());
         for (answer, expected) in [
-            ("HTTP/1.1 200 OK\r\nServer: a\r\n\r\n<a>\r\n\r\n</a>", Reply::File("<a>\r\n\r\n</a>".to_owned())),
-            ("HTTP/1.0 200\r\n\r\n", Reply::File(String::new())),
+            ("HTTP/1.1 200 OK\r\nServer: a\r\n\r\n<a>\r\n\r\n</a>", Outcome::File("<a>\r\n\r\n</a>".to_owned())),
+            ("HTTP/1.0 200\r\n\r\n", Outcome::File(String::new())),
             ("HTTP/1.1 404 Not Found\r\n\r\n<a/>", failed("the web server answered 404")),
             ("HTTP/1.1 200 OK\r\n", failed("what answered is no web server")),
             ("HTTP/1.1 2000 OK\r\n\r\n", failed("what answered is no web server")),

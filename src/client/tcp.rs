@@ -1,4 +1,4 @@
-//! Defines [`Link`], one TCP connection of a client, all under deadlines, and [`Source`], the bytes of it.
+//! Defines [`Tcp`], one TCP connection of a client, all under deadlines, and [`Source`], the bytes of it.
 //!
 //! Knows: TCP, deadlines, what a server may do to keep a client waiting. Must not know: names, frames, events.
 
@@ -26,7 +26,7 @@ const LINGER_BYTES_MAX: usize = 16 << 20;
 const READ_BYTES: usize = 16 << 10;
 
 /// One TCP connection, shared by the thread that reads it and by those who write to it or end it.
-pub(super) struct Link {
+pub(super) struct Tcp {
     stream: TcpStream,
     /// Whether somebody writes at present: frames of several threads must not mix.
     writing: Mutex<bool>,
@@ -40,11 +40,11 @@ pub(super) struct Link {
     failure: Mutex<Option<String>>,
 }
 
-impl Link {
+impl Tcp {
     /// A connection that is still to be made, of the family of `address`.
-    pub(super) fn new(address: SocketAddr, send_timeout: Duration, end_of_frame: Option<u8>) -> io::Result<Link> {
+    pub(super) fn new(address: SocketAddr, send_timeout: Duration, end_of_frame: Option<u8>) -> io::Result<Tcp> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        Ok(Link {
+        Ok(Tcp {
             stream: socket.into(),
             writing: Mutex::new(false),
             written: Condvar::new(),
@@ -54,7 +54,7 @@ impl Link {
         })
     }
 
-    /// Makes the connection. [`finish`](Link::finish) and [`abort`](Link::abort) from another thread end the wait.
+    /// Makes the connection. [`finish`](Tcp::finish) and [`abort`](Tcp::abort) from another thread end the wait.
     pub(super) fn connect(&self, address: SocketAddr, timeout: Duration) -> io::Result<()> {
         let socket = SockRef::from(&self.stream);
         // The system counts whole milliseconds: one more, so as not to end before the time.
@@ -198,7 +198,7 @@ pub(super) fn is_temporary(error: &io::Error) -> bool {
 
 /// The bytes that a server sends.
 pub(super) struct Source {
-    link: Arc<Link>,
+    tcp: Arc<Tcp>,
     buffer: Vec<u8>,
     /// What of `buffer` was read from the system and not consumed.
     filled: std::ops::Range<usize>,
@@ -211,10 +211,10 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn new(link: Arc<Link>, lines: bool, idle_max: Option<Duration>) -> io::Result<Source> {
-        link.stream.set_read_timeout(Some(idle_max.map_or(READ_TICK, |idle| idle.min(READ_TICK))))?;
+    pub(super) fn new(tcp: Arc<Tcp>, lines: bool, idle_max: Option<Duration>) -> io::Result<Source> {
+        tcp.stream.set_read_timeout(Some(idle_max.map_or(READ_TICK, |idle| idle.min(READ_TICK))))?;
         let alive = Instant::now();
-        Ok(Source { link, buffer: vec![0; READ_BYTES], filled: 0..0, lines, alive, idle_max })
+        Ok(Source { tcp, buffer: vec![0; READ_BYTES], filled: 0..0, lines, alive, idle_max })
     }
 
     /// Whether nothing came for longer than it may.
@@ -236,7 +236,7 @@ impl Read for Source {
 impl BufRead for Source {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.filled.is_empty() {
-            let count = (&self.link.stream).read(&mut self.buffer)?;
+            let count = (&self.tcp.stream).read(&mut self.buffer)?;
             self.alive = Instant::now();
             self.filled = 0..count;
             if self.lines {
@@ -261,60 +261,60 @@ pub(super) mod tests {
     /// How long anything may take before a test fails.
     pub(in crate::client) const WAIT: Duration = Duration::from_secs(10);
 
-    /// A link, and the server's end of its connection.
-    pub(in crate::client) fn connected() -> (Arc<Link>, TcpStream) {
+    /// A connection, and the server's end of its connection.
+    pub(in crate::client) fn connected() -> (Arc<Tcp>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let link = Link::new(address, WAIT, Some(0)).unwrap();
-        link.connect(address, WAIT).unwrap();
+        let tcp = Tcp::new(address, WAIT, Some(0)).unwrap();
+        tcp.connect(address, WAIT).unwrap();
         let (peer, _) = listener.accept().unwrap();
         peer.set_read_timeout(Some(WAIT)).unwrap();
-        (Arc::new(link), peer)
+        (Arc::new(tcp), peer)
     }
 
     #[test]
     fn a_finished_link_ends_what_it_sends_and_still_hears() {
-        let (link, mut peer) = connected();
-        link.write(b"last").unwrap();
-        link.finish();
+        let (tcp, mut peer) = connected();
+        tcp.write(b"last").unwrap();
+        tcp.finish();
         let mut heard = Vec::new();
         peer.read_to_end(&mut heard).unwrap();
         assert_eq!(heard, b"last");
         peer.write_all(b"answer").unwrap();
         let mut buffer = [0; 9];
-        assert_eq!(link.read_by(&mut buffer, Instant::now() + WAIT).unwrap(), 6);
+        assert_eq!(tcp.read_by(&mut buffer, Instant::now() + WAIT).unwrap(), 6);
     }
 
     #[test]
     fn an_aborted_link_neither_hears_nor_speaks() {
-        let (link, _peer) = connected();
-        link.abort();
-        assert_eq!(link.read_by(&mut [0; 9], Instant::now() + WAIT).unwrap(), 0);
-        assert!(matches!(link.write(b"x"), Err(Error::Lost { .. })));
+        let (tcp, _peer) = connected();
+        tcp.abort();
+        assert_eq!(tcp.read_by(&mut [0; 9], Instant::now() + WAIT).unwrap(), 0);
+        assert!(matches!(tcp.write(b"x"), Err(Error::Lost { .. })));
     }
 
     #[test]
     fn a_closed_link_reads_all_that_the_server_still_sends() {
-        let (link, mut peer) = connected();
+        let (tcp, mut peer) = connected();
         let server = thread::spawn(move || {
             assert_eq!(peer.read(&mut [0; 9]).unwrap(), 0, "the client has finished");
             peer.write_all(&vec![b'x'; 100_000]).unwrap();
         });
-        link.linger();
+        tcp.linger();
         server.join().unwrap();
-        assert_eq!(link.read_by(&mut [0; 9], Instant::now() + WAIT).unwrap(), 0, "nothing is left unread");
+        assert_eq!(tcp.read_by(&mut [0; 9], Instant::now() + WAIT).unwrap(), 0, "nothing is left unread");
     }
 
     #[test]
     fn a_deadline_that_has_passed_is_temporary_and_loses_nothing() {
-        let (link, mut peer) = connected();
+        let (tcp, mut peer) = connected();
         peer.write_all(b"x").unwrap();
-        let error = link.read_by(&mut [0; 9], Instant::now()).unwrap_err();
+        let error = tcp.read_by(&mut [0; 9], Instant::now()).unwrap_err();
         assert!(is_temporary(&error), "{error}");
         assert!(!is_temporary(&io::ErrorKind::ConnectionReset.into()));
-        assert_eq!(link.read_by(&mut [0; 9], Instant::now() + WAIT).unwrap(), 1);
-        assert!(matches!(link.write_by(b"x", Instant::now()), Err(Error::SendTimeout { .. })));
-        assert!(link.failure().is_some(), "a frame that was not taken ends the connection");
+        assert_eq!(tcp.read_by(&mut [0; 9], Instant::now() + WAIT).unwrap(), 1);
+        assert!(matches!(tcp.write_by(b"x", Instant::now()), Err(Error::SendTimeout { .. })));
+        assert!(tcp.failure().is_some(), "a frame that was not taken ends the connection");
     }
 
     #[test]
@@ -335,14 +335,14 @@ pub(super) mod tests {
 
     #[test]
     fn a_source_gives_what_came_and_is_idle_only_after_its_time() {
-        let (link, mut peer) = connected();
+        let (tcp, mut peer) = connected();
         peer.write_all(b"a\nb").unwrap();
-        let mut source = Source::new(Arc::clone(&link), true, None).unwrap();
+        let mut source = Source::new(Arc::clone(&tcp), true, None).unwrap();
         let mut heard = [0; 3];
         source.read_exact(&mut heard).unwrap();
         assert_eq!(&heard, b"a\0b");
         assert!(!source.is_idle(), "without a limit it never is");
-        assert!(!Source::new(Arc::clone(&link), true, Some(WAIT)).unwrap().is_idle());
+        assert!(!Source::new(Arc::clone(&tcp), true, Some(WAIT)).unwrap().is_idle());
         assert!(source.with_idle_max(Some(Duration::ZERO)).is_idle());
     }
 }

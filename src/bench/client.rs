@@ -1,6 +1,6 @@
-//! Defines [`Link`], one connection of a fleet.
+//! Defines [`Client`], one connection of a fleet.
 //!
-//! Knows: its socket, its script, bytes that are not whole frames yet or not taken yet. Must not know: other links.
+//! Knows: its socket, its script, bytes that are not whole frames yet or not taken yet. Must not know: other clients.
 
 use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ use super::script::Script;
 const WAITING_BYTES_MAX: usize = 64 << 20;
 
 /// One connection.
-pub(super) struct Link {
+pub(super) struct Client {
     /// `None` before it is begun and after it is closed.
     pub(super) socket: Option<TcpStream>,
     /// Whether the connection is made.
@@ -34,10 +34,10 @@ pub(super) struct Link {
     pub(super) waiting: Vec<u8>,
 }
 
-impl Link {
+impl Client {
     /// A connection that is not begun yet.
-    pub(super) fn new(script: &Script, number: usize, room: usize) -> Link {
-        Link {
+    pub(super) fn new(script: &Script, number: usize, room: usize) -> Client {
+        Client {
             socket: None,
             connected: false,
             reads: true,
@@ -53,7 +53,7 @@ impl Link {
 
     /// Makes it as it was before it was begun, with another number.
     pub(super) fn again(&mut self, number: usize) {
-        *self = Link::new(&self.script, number, self.room);
+        *self = Client::new(&self.script, number, self.room);
     }
 
     /// Sends what it has to say, as far as the server takes it. Gives false when too much waits.
