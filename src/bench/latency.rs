@@ -81,7 +81,7 @@ pub(super) fn run(plan: &Plan) -> Result<Report, Failure> {
 
 /// Messages that are on their way.
 struct Outstanding {
-    messages: VecDeque<Message>,
+    messages: VecDeque<Timed>,
     /// How many messages have arrived everywhere and are no longer among them.
     done: u64,
     senders: usize,
@@ -92,7 +92,7 @@ struct Outstanding {
 }
 
 /// A message that is on its way.
-struct Message {
+struct Timed {
     sent: Instant,
     /// Where it has still to arrive.
     left: usize,
@@ -117,7 +117,7 @@ impl Outstanding {
         let sender = (fleet.sent() % self.senders as u64) as usize;
         fleet.say(sender);
         let sent = Instant::now();
-        self.messages.push_back(Message { sent, left: self.copies, counts: sent >= begin });
+        self.messages.push_back(Timed { sent, left: self.copies, counts: sent >= begin });
         fleet.flush(sender)
     }
 }

@@ -96,7 +96,7 @@ fn send_lines(mut input: impl BufRead, mut stream: &TcpStream, framing: ConnectF
 
 /// Prints each frame as a line, until the server closes or nobody reads any more.
 fn show_frames(stream: TcpStream, framing: ConnectFraming, came: &Sender<()>) -> io::Result<()> {
-    let input = Lines { stream, framing };
+    let input = LineStream { stream, framing };
     let mut frames = FrameReader::new(BufReader::new(input), CLIENT_FRAME_BYTES_MAX);
     loop {
         match frames.read() {
@@ -120,12 +120,12 @@ fn shown(frame: &Frame, framing: ConnectFraming) -> String {
 }
 
 /// A stream in which, with line framing, a newline ends a frame too.
-struct Lines {
+struct LineStream {
     stream: TcpStream,
     framing: ConnectFraming,
 }
 
-impl Read for Lines {
+impl Read for LineStream {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let count = self.stream.read(bytes)?;
         if self.framing == ConnectFraming::Line {

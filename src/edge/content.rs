@@ -11,7 +11,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use super::files::{Folder, decode, encode};
-use super::http::{Reply, Request, Response, Route};
+use super::http::{Request, Response, Route, RouteAnswer};
 use super::web::embedded;
 
 /// What a page that plays a SWF may do: run Ruffle, which is WebAssembly and styles its player by itself, load assets
@@ -111,7 +111,7 @@ impl Content {
     }
 
     /// The page that plays the SWF at `path`.
-    fn play(&self, request: &Request<'_>, path: &str) -> Option<Reply> {
+    fn play(&self, request: &Request<'_>, path: &str) -> Option<RouteAnswer> {
         let is_swf = path.rsplit_once('.').is_some_and(|(_, ending)| ending.eq_ignore_ascii_case("swf"));
         if !is_swf || !self.folder.has(path) {
             return None;
@@ -175,7 +175,7 @@ impl Content {
 }
 
 impl Route for Content {
-    fn answer(&self, request: &Request<'_>) -> Option<Reply> {
+    fn answer(&self, request: &Request<'_>) -> Option<RouteAnswer> {
         let path = request.path();
         if let Some((_, media_type, content)) = FILES.iter().find(|(own, ..)| *own == path) {
             return Some(embedded(request, media_type, content).into());

@@ -4,7 +4,7 @@
 //!
 //! Knows: paths, media types, what the page may do. Must not know: what the page does.
 
-use super::http::{Reply, Request, Response, Route};
+use super::http::{Request, Response, Route, RouteAnswer};
 
 /// What the chat page may do: load its own style and script, and speak with this server.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -29,7 +29,7 @@ const FILES: [(&str, &str, &[u8]); 8] = [
 pub struct ChatPage;
 
 impl Route for ChatPage {
-    fn answer(&self, request: &Request<'_>) -> Option<Reply> {
+    fn answer(&self, request: &Request<'_>) -> Option<RouteAnswer> {
         let (path, media_type, content) = FILES.iter().find(|(path, ..)| *path == request.path())?;
         let response = embedded(request, media_type, content);
         Some(match *path {
@@ -44,7 +44,7 @@ impl Route for ChatPage {
 pub struct Basics;
 
 impl Route for Basics {
-    fn answer(&self, request: &Request<'_>) -> Option<Reply> {
+    fn answer(&self, request: &Request<'_>) -> Option<RouteAnswer> {
         match request.path() {
             "/healthz" => Some(Response::text(200, "ok").with("Cache-Control", "no-store").into()),
             "/crossdomain.xml" => {

@@ -18,7 +18,7 @@ use tungstenite::http::HeaderValue;
 use tungstenite::http::header::{CONNECTION, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 
 use self::incoming::Messages;
-use super::http::{Reply, Request, Response, Route};
+use super::http::{Request, Response, Route, RouteAnswer};
 use crate::server::{Framed, Transport};
 
 /// What frames travel in.
@@ -35,7 +35,7 @@ const SUBPROTOCOL: &str = "binary";
 pub struct WebSocket;
 
 impl Route for WebSocket {
-    fn answer(&self, request: &Request<'_>) -> Option<Reply> {
+    fn answer(&self, request: &Request<'_>) -> Option<RouteAnswer> {
         let wanted = request.words("upgrade").any(|word| word.eq_ignore_ascii_case("websocket"));
         match request.path() {
             path if !PATHS.contains(&path) || request.is_head() => None,
@@ -57,7 +57,7 @@ impl WebSocket {
 }
 
 /// Answers the handshake.
-fn open(request: &Request<'_>) -> Reply {
+fn open(request: &Request<'_>) -> RouteAnswer {
     if let Err((origin, reason)) = request.check_origin() {
         let origin: String = origin.chars().take(100).collect();
         let note = format!("pages of {origin:?} may not connect: {reason}");
@@ -89,7 +89,7 @@ fn open(request: &Request<'_>) -> Reply {
         response = response.with("Sec-WebSocket-Protocol", SUBPROTOCOL);
     }
     let framing = Framed { decoder: Box::new(Messages::default()), encoder: Arc::clone(&outgoing::BINARY) };
-    Reply::Upgrade(response, framing, TRANSPORT)
+    RouteAnswer::Upgrade(response, framing, TRANSPORT)
 }
 
 fn upgrade_required(sentence: &'static str) -> Response {

@@ -163,8 +163,8 @@ fn check_kind(kind: Kind, assignment: Assignment) -> Result<Assignment, ConfigEr
         (Kind::Listeners, Value::List(items)) => check_listeners(&source, items),
         (kind, value) => check_value(kind, &key, value).map_err(|fault| {
             let sentence = match fault {
-                Fault::Expected(expected, got) => format!("`{label}` takes {expected}, not {got}"),
-                Fault::Says(text) => format!("`{label}`: {text}"),
+                Unfit::Expected(expected, got) => format!("`{label}` takes {expected}, not {got}"),
+                Unfit::Says(text) => format!("`{label}`: {text}"),
             };
             ConfigError::new(source.clone(), sentence)
         }),
@@ -173,15 +173,15 @@ fn check_kind(kind: Kind, assignment: Assignment) -> Result<Assignment, ConfigEr
 }
 
 /// Why a value does not fit.
-enum Fault {
+enum Unfit {
     /// What is expected, and what came.
     Expected(String, String),
     /// The sentence of someone who knows better.
     Says(String),
 }
 
-fn check_value(kind: Kind, key: &str, value: Value) -> Result<Value, Fault> {
-    let expected = |expected: &str, value: &Value| Err(Fault::Expected(expected.to_owned(), describe(value)));
+fn check_value(kind: Kind, key: &str, value: Value) -> Result<Value, Unfit> {
+    let expected = |expected: &str, value: &Value| Err(Unfit::Expected(expected.to_owned(), describe(value)));
     match (kind, value) {
         (Kind::Choice(choices), Value::Text(word)) if choices.contains(&word.as_str()) => Ok(Value::Text(word)),
         (Kind::Choice(choices), value) => expected(&one_of(choices), &value),
@@ -218,14 +218,14 @@ fn check_text(
     value: Value,
     expected: &str,
     check: impl Fn(&str) -> Option<Result<(), String>>,
-) -> Result<Value, Fault> {
+) -> Result<Value, Unfit> {
     let answer = match &value {
         Value::Text(text) => check(text),
         _ => None,
     };
     match answer {
-        None => Err(Fault::Expected(expected.to_owned(), describe(&value))),
-        Some(Err(sentence)) => Err(Fault::Says(sentence)),
+        None => Err(Unfit::Expected(expected.to_owned(), describe(&value))),
+        Some(Err(sentence)) => Err(Unfit::Says(sentence)),
         Some(Ok(())) => Ok(value),
     }
 }
@@ -235,12 +235,12 @@ fn check_list(
     value: Value,
     expected: &str,
     check: impl Fn(&str) -> Option<Result<(), String>>,
-) -> Result<Value, Fault> {
+) -> Result<Value, Unfit> {
     let items = match value {
         Value::List(items) => items,
         value => vec![value],
     };
-    let checked: Result<Vec<Value>, Fault> =
+    let checked: Result<Vec<Value>, Unfit> =
         items.into_iter().map(|item| check_text(item, &format!("{expected}, or a list of such"), &check)).collect();
     checked.map(Value::List)
 }
@@ -256,20 +256,20 @@ fn check_address(text: &str) -> bool {
     is_port && is_host
 }
 
-fn check_limit(key: &str, value: Value) -> Result<Value, Fault> {
+fn check_limit(key: &str, value: Value) -> Result<Value, Unfit> {
     let name = key.trim_start_matches("limits.");
     let unit = unit_of(name);
     let mut limits = Limits::default();
     let example = limits.entries().find(|(known, _)| *known == name).map_or(0, |(_, value)| value);
     let Value::Number(number) = value else {
         let expected = format!("a whole number{unit}, such as {example}, without quotes and unit");
-        return Err(Fault::Expected(expected, describe(&value)));
+        return Err(Unfit::Expected(expected, describe(&value)));
     };
     let most = if unit == " of seconds" { SECONDS_MAX } else { COUNT_MAX };
     if !(0..=most).contains(&number) {
-        return Err(Fault::Expected(format!("a number{unit} from 0 to {most}, such as {example}"), number.to_string()));
+        return Err(Unfit::Expected(format!("a number{unit} from 0 to {most}, such as {example}"), number.to_string()));
     }
-    limits.set(name, number.unsigned_abs()).map_err(|error| Fault::Says(error.to_string()))?;
+    limits.set(name, number.unsigned_abs()).map_err(|error| Unfit::Says(error.to_string()))?;
     Ok(Value::Number(number))
 }
 

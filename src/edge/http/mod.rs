@@ -35,20 +35,20 @@ use crate::server::{Answer, Door, Framed, Transport, Visitor};
 /// Answers the requests for some paths.
 pub trait Route: Send + Sync {
     /// What answers `request`; `None` when this route has nothing there.
-    fn answer(&self, request: &Request<'_>) -> Option<Reply>;
+    fn answer(&self, request: &Request<'_>) -> Option<RouteAnswer>;
 }
 
 /// A route's answer.
-pub enum Reply {
+pub enum RouteAnswer {
     /// A response, after which the connection ends.
     Response(Response),
     /// A response, after which the connection's frames travel in this framing, which is called so.
     Upgrade(Response, Framed, Transport),
 }
 
-impl From<Response> for Reply {
-    fn from(response: Response) -> Reply {
-        Reply::Response(response)
+impl From<Response> for RouteAnswer {
+    fn from(response: Response) -> RouteAnswer {
+        RouteAnswer::Response(response)
     }
 }
 
@@ -78,7 +78,7 @@ impl Site {
     }
 
     /// What answers the request, and whether it was HEAD.
-    fn reply(&self, head: &Head, visitor: &mut Visitor<'_>) -> Result<(Reply, bool), Refusal> {
+    fn reply(&self, head: &Head, visitor: &mut Visitor<'_>) -> Result<(RouteAnswer, bool), Refusal> {
         let gate = Arc::clone(&self.gate.read().unwrap_or_else(PoisonError::into_inner));
         let mut fields = head::room();
         let parsed = head.parse(&mut fields)?;
@@ -114,14 +114,14 @@ impl Door for Site {
         };
         let line = head.line();
         match reply {
-            Reply::Response(response) => {
+            RouteAnswer::Response(response) => {
                 log_refusal(&line, &response, visitor);
                 if let Err(error) = response.write(visitor, is_head) {
                     debug!("{} did not take all of {line}: {error}", visitor.peer().address);
                 }
                 Answer::Done
             }
-            Reply::Upgrade(response, framing, transport) => match response.write(visitor, is_head) {
+            RouteAnswer::Upgrade(response, framing, transport) => match response.write(visitor, is_head) {
                 Ok(()) => Answer::Upgraded { framing, transport, unread: head.into_rest() },
                 Err(_) => Answer::Done,
             },
