@@ -11,11 +11,14 @@
 //!   `<left reason=".."/>`; for 120 s after that the session still brings its person back into its rooms, without
 //!   their passwords, and people are told `<joined/>`. `<quit/>` ends the session. The nick of somebody whose link is
 //!   gone is free: who comes back to find it taken must choose another.
+//! - A right is bound to the room it was given for, by an id that no other room ever has: a session comes back into the
+//!   rooms that still are what they were, and past no password that was set since.
 //! - A room with members has an owner. When the owner leaves, the member who is in the room longest inherits it; when
 //!   the owner's link is lost, that waits until the session ends. Who enters an empty room owns it. The password stays
 //!   until an owner removes it or the room ends; if there is none, a join that enters the empty room may set it.
-//! - Rooms that are empty and hold nothing (no topic, password, variable, message) give way when `rooms_max` is
-//!   reached, the longest empty first; all others live their hour.
+//! - Empty rooms live an hour. When `rooms_max` is reached, those that hold nothing (no topic, password, variable,
+//!   message) give way, the longest empty first; then those of the address that made most, unless the one who asks
+//!   would have as many then.
 //!
 //! In the order of the path:
 
@@ -37,8 +40,11 @@ mod profile;
 // When two names look the same.
 mod looks;
 
-// Who is here, and who was a moment ago.
+// Who is here.
 mod user;
+
+// Who was here a moment ago.
+mod lost;
 
 // Rooms and who is in them.
 mod room;
@@ -72,6 +78,7 @@ use crate::server::{CloseReason, ConnectionId, Context, Message, Service};
 use crate::wire::{Limits, SENT_FRAME_BYTES_MAX};
 use clock::Clock;
 use command::Request;
+use lost::LostPeople;
 use room::Rooms;
 use user::Users;
 
@@ -87,6 +94,7 @@ pub struct Chat {
     /// Connections that have not logged in, and since when they are open.
     guests: HashMap<ConnectionId, Instant>,
     users: Users,
+    lost: LostPeople,
     rooms: Rooms,
     history: Box<dyn History>,
     /// The number of the message sent last; `None` before the first event, which tells the time to begin with.
@@ -108,6 +116,7 @@ impl Chat {
             settings,
             guests: HashMap::new(),
             users: Users::default(),
+            lost: LostPeople::default(),
             rooms: Rooms::default(),
             history,
             last_id: None,
@@ -197,7 +206,7 @@ impl Service for Chat {
         if *reason == CloseReason::Panicked {
             // A handler ended half way: whatever it left behind must not outlive the connection.
             self.users.sweep(id);
-            self.rooms.sweep(id, cx.now().instant);
+            self.rooms.sweep(id, cx.now().instant, |session| self.lost.get(session).is_some());
         }
     }
 
@@ -213,7 +222,7 @@ impl Service for Chat {
                 );
             }
         }
-        for lost in self.users.expire(now) {
+        for lost in self.lost.expire(now) {
             self.give_up(&lost);
         }
         for room in self.rooms.expire(now) {

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use super::command::Request;
 use super::error::{Code, Refusal};
+use super::lost::Lost;
 use super::name::{self, Key, Typed};
-use super::room::{Role, Room, Rooms};
-use super::user::{Lost, User, Users};
+use super::room::{Room, Rooms};
+use super::user::{User, Users};
 use super::{Chat, vocabulary};
 use crate::server::{CloseReason, ConnectionId, Context};
+use crate::wire::Limits;
 
 /// The most bytes of a person's variables that are told to a whole room when the person enters it: a small request
 /// must not make a large broadcast.
@@ -43,12 +45,12 @@ impl Chat {
     }
 
     /// Puts a person into a room that is there, and tells those in it.
-    pub(super) fn enter(&mut self, cx: &mut Context<'_>, id: ConnectionId, key: &Key, role: Role) {
+    pub(super) fn enter(&mut self, cx: &mut Context<'_>, id: ConnectionId, key: &Key) {
         let (Some(user), Some(room)) = (self.users.get_mut(id), self.rooms.get_mut(key)) else { return };
         // Most people are in one room.
         user.rooms.reserve_exact(1);
         user.rooms.push(Arc::clone(key));
-        room.enter(id, &user.name, role);
+        room.enter(id, &user.name, user.session);
         let told = user.variables.bytes() <= INTRODUCTION_BYTES_MAX;
         let joined = vocabulary::joined(&room.name, &user.name);
         let joined = joined.attribute_if_some("variables", (!told).then_some("true"));
@@ -77,20 +79,19 @@ impl Chat {
     pub(super) fn depart(&mut self, cx: &mut Context<'_>, id: ConnectionId, reason: &CloseReason) {
         let Some(mut user) = self.users.remove(id) else { return };
         let may_return = !matches!(reason, CloseReason::Application { .. });
+        let awaited = may_return.then_some(user.session);
         let now = cx.now().instant;
-        let mut rooms = Vec::new();
+        let mut places = Vec::new();
         for key in std::mem::take(&mut user.rooms) {
             let Some(room) = self.rooms.get_mut(&key) else { continue };
-            let Some(role) = room.leave(id, &user.name.key, now) else { continue };
+            room.leave(id, &user.name.key, awaited, now);
             let left = vocabulary::left(&room.name, &user.name, Some(reason.code()));
             cx.send_all(room.members().iter().copied(), &left);
-            if role == Role::Owner && !may_return {
-                room.inherit();
-            }
-            rooms.push((key, role));
+            places.push(room.place());
         }
         if may_return {
-            for gone in self.users.lose(user, rooms, now) {
+            let sessions_max = Limits::bound(self.limits().sessions_per_address_max);
+            for gone in self.lost.keep(user, places, sessions_max, now) {
                 self.give_up(&gone);
             }
         }
@@ -98,11 +99,9 @@ impl Chat {
 
     /// Somebody lost does not come back: the rooms that waited for their owner wait no longer.
     pub(super) fn give_up(&mut self, lost: &Lost) {
-        for (key, _) in lost.rooms.iter().filter(|(_, role)| *role == Role::Owner) {
-            if let Some(room) = self.rooms.get_mut(key)
-                && !room.has_owner()
-            {
-                room.inherit();
+        for place in &lost.places {
+            if let Some(room) = self.rooms.get_mut(&place.key).filter(|room| room.is_of(place)) {
+                room.give_up(lost.session);
             }
         }
     }

@@ -1,18 +1,24 @@
 //! Defines a room: who is in it, in which order and as what, its topic, password and variables.
 //!
-//! Knows: members. Must not know: what is said in it (that is history), what people see of it (vocabulary).
+//! Knows: members, whose the room is. Must not know: what is said in it (that is history), what people see of it
+//! (vocabulary).
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::name::{Key, Name};
+use super::user::Session;
 use super::variables::Variables;
-use crate::server::ConnectionId;
+use crate::server::{AddressKey, ConnectionId};
 
 /// How long a room without members is kept.
 pub(super) const EMPTY_KEPT: Duration = Duration::from_secs(3_600);
+
+/// The most rooms that end at a time: each may have a long history to let go.
+const ENDING_MAX: usize = 32;
 
 /// What somebody is in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,41 +39,56 @@ impl Role {
     }
 }
 
+/// Whose a room is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// Nobody's: the next one's who enters.
+    Nobody,
+    /// That of a member.
+    Here(ConnectionId),
+    /// That of a person whose link was lost, for as long as the session is kept, or somebody enters the empty room.
+    Awaited(Session),
+}
+
+/// A room among all that ever were: never that of another one, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct RoomId(u64);
+
+/// What somebody who was in a room keeps of it: the right to come back, if it is still the room that it was.
+pub(super) struct Place {
+    pub(super) key: Key,
+    room: RoomId,
+    /// The room's lock at that time.
+    lock: u64,
+}
+
 /// Somebody in a room.
 pub(super) struct Member {
     pub(super) id: ConnectionId,
     pub(super) name: Arc<Name>,
-    pub(super) role: Role,
 }
 
 /// A room.
 pub(super) struct Room {
     pub(super) name: Name,
+    id: RoomId,
     pub(super) topic: Box<str>,
-    pub(super) password: Option<Box<str>>,
+    password: Option<Box<str>>,
+    /// How often the password was changed.
+    lock: u64,
     pub(super) variables: Variables,
     /// Those in it, in the order of joining: what a message is sent to.
     members: Vec<ConnectionId>,
     /// The same people by nick: what is listed.
     roster: BTreeMap<Key, Member>,
+    owner: Owner,
     /// Since when nobody is in it.
     empty_since: Option<Instant>,
+    /// The address that it is counted for.
+    maker: AddressKey,
 }
 
 impl Room {
-    /// A room with nobody in it yet.
-    pub(super) fn new(name: Name, now: Instant) -> Room {
-        Room {
-            name,
-            topic: "".into(),
-            password: None,
-            variables: Variables::default(),
-            members: Vec::new(),
-            roster: BTreeMap::new(),
-            empty_since: Some(now),
-        }
-    }
-
     /// Those in it, in the order of joining.
     pub(super) fn members(&self) -> &[ConnectionId] {
         &self.members
@@ -84,40 +105,83 @@ impl Room {
         self.roster.range::<str, _>((start, Bound::Unbounded)).map(|(_, member)| member)
     }
 
-    /// What the person with this nick is in it.
-    pub(super) fn role(&self, nick: &str) -> Option<Role> {
-        self.roster.get(nick).map(|member| member.role)
+    /// What a member is in it.
+    pub(super) fn role(&self, id: ConnectionId) -> Role {
+        if self.owner == Owner::Here(id) { Role::Owner } else { Role::Member }
     }
 
-    /// Whether anybody in it is owner.
-    pub(super) fn has_owner(&self) -> bool {
-        self.roster.values().any(|member| member.role == Role::Owner)
+    /// Whose it is.
+    #[cfg(test)]
+    pub(super) fn owner(&self) -> Owner {
+        self.owner
     }
 
-    /// Takes somebody in who is not in it.
-    pub(super) fn enter(&mut self, id: ConnectionId, name: &Arc<Name>, role: Role) {
+    /// Which it is, and how often its password was changed.
+    #[cfg(test)]
+    pub(super) fn identity(&self) -> (RoomId, u64) {
+        (self.id, self.lock)
+    }
+
+    /// What must be known to enter it.
+    pub(super) fn password(&self) -> Option<&str> {
+        self.password.as_deref()
+    }
+
+    /// Gives it another password, or none. Who was in it before and is not now must know it, too.
+    pub(super) fn set_password(&mut self, password: Option<&str>) {
+        self.password = password.map(Box::from);
+        self.lock += 1;
+    }
+
+    /// What somebody who is in it keeps when the link is lost.
+    pub(super) fn place(&self) -> Place {
+        Place { key: Arc::clone(&self.name.key), room: self.id, lock: self.lock }
+    }
+
+    /// Whether it is the room of `place`.
+    pub(super) fn is_of(&self, place: &Place) -> bool {
+        self.id == place.room
+    }
+
+    /// Whether who has `place` may enter it without its password.
+    pub(super) fn admits(&self, place: &Place) -> bool {
+        self.is_of(place) && (self.password.is_none() || self.lock == place.lock)
+    }
+
+    /// Takes somebody in who is not in it. It becomes that person's if it is empty, or was that person's.
+    pub(super) fn enter(&mut self, id: ConnectionId, name: &Arc<Name>, session: Session) {
+        if self.members.is_empty() || self.owner == Owner::Awaited(session) {
+            self.owner = Owner::Here(id);
+        }
         self.members.push(id);
-        self.roster.insert(Arc::clone(&name.key), Member { id, name: Arc::clone(name), role });
+        self.roster.insert(Arc::clone(&name.key), Member { id, name: Arc::clone(name) });
         self.empty_since = None;
     }
 
-    /// Lets somebody go.
-    pub(super) fn leave(&mut self, id: ConnectionId, nick: &str, now: Instant) -> Option<Role> {
-        let member = self.roster.remove(nick)?;
+    /// Lets somebody go, for whose session the room waits if there is one. Otherwise it is inherited.
+    pub(super) fn leave(&mut self, id: ConnectionId, nick: &str, awaited: Option<Session>, now: Instant) {
+        if self.roster.remove(nick).is_none() {
+            return;
+        }
         self.members.retain(|member| *member != id);
         if self.members.is_empty() {
             self.empty_since = Some(now);
         }
-        Some(member.role)
+        if self.owner == Owner::Here(id) {
+            self.owner = awaited.map_or_else(|| self.heir(), Owner::Awaited);
+        }
     }
 
-    /// Makes the member who is in it longest its owner.
-    pub(super) fn inherit(&mut self) {
-        if let Some(first) = self.members.first()
-            && let Some(heir) = self.roster.values_mut().find(|member| member.id == *first)
-        {
-            heir.role = Role::Owner;
+    /// Waits no longer for the session, if it does.
+    pub(super) fn give_up(&mut self, session: Session) {
+        if self.owner == Owner::Awaited(session) {
+            self.owner = self.heir();
         }
+    }
+
+    /// Whose it is when it is nobody's: that of the member who is in it longest.
+    fn heir(&self) -> Owner {
+        self.members.first().map_or(Owner::Nobody, |first| Owner::Here(*first))
     }
 
     /// Somebody in it has another name now.
@@ -134,6 +198,9 @@ impl Room {
         if let Some(member) = self.roster.get_mut(nick) {
             member.id = to;
         }
+        if self.owner == Owner::Here(from) {
+            self.owner = Owner::Here(to);
+        }
     }
 
     /// Whether nobody is in it and nobody would miss it.
@@ -141,15 +208,21 @@ impl Room {
         self.empty_since.is_some() && self.topic.is_empty() && self.password.is_none() && self.variables.is_empty()
     }
 
-    /// Drops whatever still points to a connection, after a handler panicked half way.
-    fn sweep(&mut self, id: ConnectionId, now: Instant) {
-        let owned = self.has_owner();
+    /// Drops whatever still points to a connection, after a handler panicked half way; `is_kept` knows which sessions
+    /// can be waited for.
+    fn sweep(&mut self, id: ConnectionId, now: Instant, is_kept: impl Fn(Session) -> bool) {
         self.members.retain(|member| *member != id);
         self.roster.retain(|_, member| member.id != id);
         if self.members.is_empty() {
             self.empty_since.get_or_insert(now);
-        } else if owned && !self.has_owner() {
-            self.inherit();
+        }
+        let is_there = match self.owner {
+            Owner::Nobody => false,
+            Owner::Here(owner) => owner != id,
+            Owner::Awaited(session) => is_kept(session),
+        };
+        if !is_there {
+            self.owner = self.heir();
         }
     }
 }
@@ -160,6 +233,10 @@ pub(super) struct Rooms {
     by_key: HashMap<Key, Room>,
     /// The keys of `by_key`: messages look rooms up, lists go through them in order.
     order: BTreeSet<Key>,
+    /// How many of them each address made.
+    made: HashMap<AddressKey, usize>,
+    /// How many there ever were.
+    serial: u64,
 }
 
 impl Rooms {
@@ -175,8 +252,37 @@ impl Rooms {
         self.by_key.len()
     }
 
-    pub(super) fn insert(&mut self, room: Room) {
-        self.order.insert(Arc::clone(&room.name.key));
+    /// How many rooms an address made.
+    pub(super) fn made_by(&self, maker: AddressKey) -> usize {
+        self.made.get(&maker).copied().unwrap_or(0)
+    }
+
+    /// Whether rooms are counted right by address, and none has more than `max`.
+    #[cfg(test)]
+    pub(super) fn adds_up(&self, max: usize) -> bool {
+        let made = |maker: &AddressKey| self.by_key.values().filter(|room| room.maker == *maker).count();
+        let right = self.made.iter().all(|(maker, count)| (1..=max).contains(count) && *count == made(maker));
+        right && self.made.values().sum::<usize>() == self.len()
+    }
+
+    /// Makes a room with nobody in it yet. There MUST be none of that name.
+    pub(super) fn make(&mut self, name: Name, maker: AddressKey, now: Instant) {
+        self.serial += 1;
+        *self.made.entry(maker).or_default() += 1;
+        self.order.insert(Arc::clone(&name.key));
+        let room = Room {
+            id: RoomId(self.serial),
+            topic: "".into(),
+            password: None,
+            lock: 0,
+            variables: Variables::default(),
+            members: Vec::new(),
+            roster: BTreeMap::new(),
+            owner: Owner::Nobody,
+            empty_since: Some(now),
+            maker,
+            name,
+        };
         self.by_key.insert(Arc::clone(&room.name.key), room);
     }
 
@@ -188,28 +294,46 @@ impl Rooms {
 
     pub(super) fn remove(&mut self, key: &str) {
         self.order.remove(key);
-        self.by_key.remove(key);
+        let Some(room) = self.by_key.remove(key) else { return };
+        if let Some(made) = self.made.get_mut(&room.maker) {
+            *made -= 1;
+            if *made == 0 {
+                self.made.remove(&room.maker);
+            }
+        }
     }
 
-    /// The room that has been empty longest of those that hold nothing; `silent` knows whose history is empty.
-    pub(super) fn spare(&self, silent: impl Fn(&str) -> bool) -> Option<Key> {
-        let spare = self.by_key.values().filter(|room| room.holds_nothing() && silent(&room.name.key));
-        spare.min_by_key(|room| room.empty_since).map(|room| Arc::clone(&room.name.key))
+    /// The room that has been empty longest of those that hold nothing, and of those that `maker` made if it is given;
+    /// `silent` knows whose history is empty.
+    pub(super) fn spare(&self, maker: Option<AddressKey>, silent: impl Fn(&str) -> bool) -> Option<Key> {
+        let of_maker = |room: &&Room| maker.is_none_or(|maker| room.maker == maker);
+        let spare = self.by_key.values().filter(|room| room.holds_nothing()).filter(of_maker);
+        let spare = spare.filter(|room| silent(&room.name.key));
+        spare.min_by_key(|room| (room.empty_since, room.id.0)).map(|room| Arc::clone(&room.name.key))
     }
 
-    /// Takes out the rooms that have been empty for too long, and gives their names.
+    /// Of the empty rooms, whatever they hold, one of the address that made most: that which has been empty longest.
+    /// None if that address would have fewer afterwards than `maker` with one more.
+    pub(super) fn spare_of_most(&self, maker: AddressKey) -> Option<Key> {
+        let empty = self.by_key.values().filter_map(|room| Some((room, room.empty_since?)));
+        let most = empty.max_by_key(|(room, since)| (self.made_by(room.maker), Reverse((*since, room.id.0))))?.0;
+        let spares = self.made_by(most.maker) > self.made_by(maker) + 1;
+        spares.then(|| Arc::clone(&most.name.key))
+    }
+
+    /// Takes out rooms that have been empty for too long, and gives their names.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<Key> {
         let over = |since: Instant| now.saturating_duration_since(since) >= EMPTY_KEPT;
-        let is_over = |room: &Room| room.empty_since.is_some_and(over);
-        let gone: Vec<Key> = self.by_key.extract_if(|_, room| is_over(room)).map(|(key, _)| key).collect();
-        for key in &gone {
-            self.order.remove(key);
-        }
+        let is_over = |room: &&Room| room.empty_since.is_some_and(over);
+        let gone = self.by_key.values().filter(is_over).take(ENDING_MAX);
+        let gone: Vec<Key> = gone.map(|room| Arc::clone(&room.name.key)).collect();
+        gone.iter().for_each(|key| self.remove(key));
         gone
     }
 
-    /// Drops whatever still points to a connection, after a handler panicked half way.
-    pub(super) fn sweep(&mut self, id: ConnectionId, now: Instant) {
-        self.by_key.values_mut().for_each(|room| room.sweep(id, now));
+    /// Drops whatever still points to a connection, after a handler panicked half way; `is_kept` knows which sessions
+    /// can be waited for.
+    pub(super) fn sweep(&mut self, id: ConnectionId, now: Instant, is_kept: impl Fn(Session) -> bool) {
+        self.by_key.values_mut().for_each(|room| room.sweep(id, now, &is_kept));
     }
 }

@@ -1,28 +1,19 @@
-//! Defines who is here: people by connection, nick and session, and those whose link was lost a moment ago.
+//! Defines who is here: people by connection, nick and session.
 //!
 //! Knows: names, sessions. Must not know: rooms beyond their names, what is said.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use super::looks::looks;
 use super::name::{Key, Name};
-use super::room::Role;
 use super::variables::Variables;
-use crate::server::ConnectionId;
-
-/// How long a lost person's session is kept.
-const LOST_KEPT: Duration = Duration::from_secs(120);
-
-/// The most lost people that are kept, and the most bytes of their variables; the longest lost go first.
-const LOST_MAX: usize = 10_000;
-const LOST_BYTES_MAX: usize = 16 << 20;
+use crate::server::{AddressKey, ConnectionId};
 
 /// The secret with which a person comes back over another link.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Session(u128);
+pub(super) struct Session(pub(super) u128);
 
 impl Session {
     /// A session that nobody can guess, if `random` fills with what nobody can guess.
@@ -39,6 +30,13 @@ impl Session {
     }
 }
 
+impl fmt::Debug for Session {
+    /// Not the session itself: whoever reads it could take the person over.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Session(..)")
+    }
+}
+
 impl fmt::Display for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)
@@ -52,16 +50,8 @@ pub(super) struct User {
     /// The rooms that the person is in, in the order of joining. Each has the person among its members.
     pub(super) rooms: Vec<Key>,
     pub(super) variables: Variables,
-}
-
-/// A person whose link was lost.
-pub(super) struct Lost {
-    pub(super) name: Arc<Name>,
-    /// The rooms that the person was in, and as what.
-    pub(super) rooms: Vec<(Key, Role)>,
-    pub(super) variables: Variables,
-    /// When the link was lost.
-    since: Instant,
+    /// The address that the person's session and rooms are counted for.
+    pub(super) address: AddressKey,
 }
 
 /// Everybody.
@@ -71,11 +61,6 @@ pub(super) struct Users {
     /// By what nicks look like: each person is here once or twice.
     by_looks: HashMap<Arc<str>, ConnectionId>,
     by_session: HashMap<Session, ConnectionId>,
-    lost: HashMap<Session, Lost>,
-    /// The sessions of `lost`, longest lost first. A session that came back and was lost again is there twice.
-    lost_order: VecDeque<(Instant, Session)>,
-    /// The bytes of the variables in `lost`.
-    lost_bytes: usize,
 }
 
 impl Users {
@@ -150,107 +135,11 @@ impl Users {
         self.by_looks.retain(|_, holder| *holder != id);
         self.by_session.retain(|_, holder| *holder != id);
     }
-
-    /// Keeps a person whose link was lost, as of `now`. Gives those who cannot be kept any longer for it.
-    pub(super) fn lose(&mut self, user: User, rooms: Vec<(Key, Role)>, now: Instant) -> Vec<Lost> {
-        let session = user.session;
-        self.lost_bytes += user.variables.bytes();
-        self.lost_order.push_back((now, session));
-        self.lost.insert(session, Lost { name: user.name, rooms, variables: user.variables, since: now });
-        let mut gone = Vec::new();
-        while self.lost.len() > LOST_MAX || self.lost_bytes > LOST_BYTES_MAX || self.lost_order.len() > 2 * LOST_MAX {
-            let Some(front) = self.lost_order.pop_front() else { break };
-            gone.extend(self.forget(front));
-        }
-        gone
-    }
-
-    /// A lost person, without letting go.
-    pub(super) fn lost(&self, session: Session) -> Option<&Lost> {
-        self.lost.get(&session)
-    }
-
-    /// A lost person who comes back.
-    pub(super) fn find(&mut self, session: Session) -> Option<Lost> {
-        let lost = self.lost.remove(&session)?;
-        self.lost_bytes -= lost.variables.bytes();
-        Some(lost)
-    }
-
-    /// Those who have been lost for too long, as of `now`.
-    pub(super) fn expire(&mut self, now: Instant) -> Vec<Lost> {
-        let mut gone = Vec::new();
-        while let Some(&front) = self.lost_order.front()
-            && now.saturating_duration_since(front.0) >= LOST_KEPT
-        {
-            self.lost_order.pop_front();
-            gone.extend(self.forget(front));
-        }
-        gone
-    }
-
-    /// The rooms that somebody who is lost owned.
-    #[cfg(test)]
-    pub(super) fn rooms_of_lost_owners(&self) -> impl Iterator<Item = &Key> {
-        let rooms = self.lost.values().flat_map(|lost| &lost.rooms);
-        rooms.filter(|(_, role)| *role == Role::Owner).map(|(key, _)| key)
-    }
-
-    fn forget(&mut self, (since, session): (Instant, Session)) -> Option<Lost> {
-        if self.lost.get(&session)?.since == since { self.find(session) } else { None }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::name::Typed;
-    use crate::chat::vocabulary;
-    use crate::wire::{Document, Frame};
-
-    fn user(session: u128, value_bytes: usize) -> User {
-        let value = format!("<set>{}</set>", "v".repeat(value_bytes));
-        let document = Document::parse(Frame::try_from(&*value).expect("a frame"), 9).expect("a document");
-        let mut variables = Variables::default();
-        let value = vocabulary::Body::new(&document);
-        variables.set("v", value, vocabulary::set_of_person("v", value), None).expect("the first variable");
-        let name = Arc::new(Name::nick(Typed::new("ann").expect("short")).expect("a nick"));
-        User { name, session: Session(session), rooms: Vec::new(), variables }
-    }
-
-    #[test]
-    fn the_longest_lost_give_way_when_there_are_too_many() {
-        let (mut users, now) = (Users::default(), Instant::now());
-        for session in 0..LOST_MAX as u128 {
-            assert!(users.lose(user(session, 1), Vec::new(), now).is_empty());
-        }
-        assert_eq!(users.lose(user(1 << 64, 1), Vec::new(), now).len(), 1);
-        assert!(users.lost(Session(0)).is_none() && users.lost(Session(1)).is_some());
-    }
-
-    #[test]
-    fn the_longest_lost_give_way_when_they_hold_too_much() {
-        let (mut users, now) = (Users::default(), Instant::now());
-        let value = LOST_BYTES_MAX / 2 - 100;
-        assert!(users.lose(user(1, value), Vec::new(), now).is_empty());
-        assert!(users.lose(user(2, value), Vec::new(), now).is_empty());
-        assert!(users.find(Session(2)).is_some(), "what comes back is not counted any longer");
-        assert!(users.lose(user(3, value), Vec::new(), now).is_empty());
-        assert_eq!(users.lose(user(4, 200), Vec::new(), now).len(), 1);
-        assert!(users.lost(Session(1)).is_none() && users.lost(Session(3)).is_some());
-    }
-
-    #[test]
-    fn who_was_lost_again_waits_from_then_on() {
-        let (mut users, start) = (Users::default(), Instant::now());
-        users.lose(user(1, 1), Vec::new(), start);
-        assert!(users.find(Session(1)).is_some());
-        users.lose(user(1, 1), Vec::new(), start + LOST_KEPT / 2);
-        assert!(users.expire(start + LOST_KEPT).is_empty());
-        assert_eq!(users.expire(start + LOST_KEPT / 2 + LOST_KEPT).len(), 1);
-        assert_eq!((users.lost_order.len(), users.lost_bytes), (0, 0));
-    }
-
     #[test]
     fn sessions_are_32_hexadecimal_digits_and_nothing_else() {
         let session = Session::new(&mut |bytes| bytes.copy_from_slice(b"\0\x01234567890abcd\xff"));

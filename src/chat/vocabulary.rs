@@ -11,7 +11,7 @@ use std::fmt::Write;
 use super::error::Refusal;
 use super::history::Record;
 use super::name::Name;
-use super::room::{Member, Room};
+use super::room::{Member, Role, Room};
 use crate::wire::{Document, Element, Encode, escape};
 
 /// The attribute that marks a message that is told again.
@@ -211,11 +211,11 @@ impl People {
         People { entries: String::new(), listed: 0 }
     }
 
-    pub(super) fn push(&mut self, member: &Member) {
+    pub(super) fn push(&mut self, member: &Member, role: Role) {
         self.listed += 1;
         self.entries.push_str("<user");
         push_attribute(&mut self.entries, "nick", &member.name.escaped);
-        push_attribute(&mut self.entries, "role", member.role.as_str());
+        push_attribute(&mut self.entries, "role", role.as_str());
         self.entries.push_str("/>");
     }
 
@@ -252,7 +252,7 @@ pub(super) fn users(room: &Room, people: &People, more: bool, id: Option<&str>) 
 /// Appends one room to the entries of the list of rooms. What a room with a password is about is not told to who is
 /// outside.
 pub(super) fn push_room(entries: &mut String, room: &Room, inside: bool) {
-    let locked = room.password.is_some();
+    let locked = room.password().is_some();
     entries.push_str("<room");
     push_attribute(entries, "name", &room.name.escaped);
     let _ = write!(entries, " users=\"{}\"", room.members().len());

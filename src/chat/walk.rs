@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::history::{History, InMemory, Page, Query, Record};
-use super::room::Role;
-use super::user::User;
+use super::room::{Owner, RoomId};
+use super::user::{Session, User};
 use super::*;
 use crate::server::Stage;
 use crate::wire::{Document, Frame, escape};
@@ -96,6 +96,16 @@ struct Walk {
     sessions: Vec<String>,
     last_message: u64,
     step: usize,
+    /// What each room was after the step before.
+    rooms: HashMap<RoomId, Before>,
+    /// For each session and room: how often the password had been changed when the person was last seen in it.
+    inside: HashMap<(Session, RoomId), u64>,
+}
+
+/// A room after the step before.
+struct Before {
+    owner: Owner,
+    members: Vec<ConnectionId>,
 }
 
 impl Walk {
@@ -103,6 +113,8 @@ impl Walk {
         let mut settings = Settings::default();
         settings.limits.rooms_max = 4;
         settings.limits.rooms_per_user_max = 3;
+        settings.limits.rooms_per_address_max = 3;
+        settings.limits.sessions_per_address_max = 2;
         settings.limits.variables_max = 2;
         settings.limits.history_messages_max = 6;
         settings.limits.history_bytes_max = 900;
@@ -130,6 +142,8 @@ impl Walk {
             sessions: Vec::new(),
             last_message: 0,
             step: 0,
+            rooms: HashMap::new(),
+            inside: HashMap::new(),
         }
     }
 
@@ -154,7 +168,8 @@ impl Walk {
     /// Does something, and says what.
     fn act(&mut self) -> String {
         if self.open.is_empty() || self.open.len() < 8 && self.below(12) == 0 {
-            let id = self.stage.open();
+            let address = [[127, 0, 0, 1], [192, 0, 2, 1], [192, 0, 2, 2]][self.below(3)];
+            let id = self.stage.open_from((address, 50_000).into());
             self.open.push(id);
             return format!("{id} opens");
         }
@@ -229,6 +244,7 @@ impl Walk {
     fn check(&mut self, what: &str) {
         let context = format!("seed {}, step {}: {what}", self.seed, self.step);
         self.check_tables(&context);
+        self.check_rights(what, &context);
         self.check_history(&context);
         self.check_frames(what, &context);
     }
@@ -261,22 +277,61 @@ impl Walk {
         assert!(chat.guests.keys().all(|id| open.contains(id)), "{context}: a guest without a connection");
         let rooms: Vec<_> = chat.rooms.sorted(None).collect();
         assert_eq!(rooms.len(), chat.rooms.len(), "{context}");
+        assert!(chat.lost.adds_up(2), "{context}: those who were lost are counted wrong");
+        assert!(chat.rooms.adds_up(3), "{context}: rooms are counted wrong");
         assert!(rooms.len() <= 4, "{context}: {} rooms", rooms.len());
         for room in rooms {
             let members: BTreeSet<_> = room.members().iter().copied().collect();
             let listed: BTreeSet<_> = room.roster(None).map(|member| member.id).collect();
             assert_eq!(members, listed, "{context}: the lists of {:?} differ", room.name);
             assert_eq!(members.len(), room.members().len(), "{context}: somebody is in {:?} twice", room.name);
-            let owners = room.roster(None).filter(|member| member.role == Role::Owner).count();
-            let waits = chat.users.rooms_of_lost_owners().any(|key| *key == room.name.key);
-            assert!(owners <= 1, "{context}: {:?} has {owners} owners", room.name);
-            assert!(owners == 1 || members.is_empty() || waits, "{context}: {:?} has no owner", room.name);
+            match room.owner() {
+                Owner::Nobody => assert!(members.is_empty(), "{context}: {:?} has no owner", room.name),
+                Owner::Here(id) => assert!(members.contains(&id), "{context}: the owner of {:?} is gone", room.name),
+                Owner::Awaited(session) => {
+                    let lost = chat.lost.get(session).unwrap_or_else(|| panic!("{context}: nobody is awaited"));
+                    assert!(lost.places.iter().any(|place| room.is_of(place)), "{context}: {:?} waits", room.name);
+                }
+            }
             for member in room.roster(None) {
                 let user = chat.users.get(member.id).unwrap_or_else(|| panic!("{context}: no user {:?}", member.name));
                 assert!(Arc::ptr_eq(&user.name, &member.name), "{context}: {:?} is {:?}", user.name, member.name);
                 assert!(user.rooms.contains(&room.name.key), "{context}: {:?} is not in the room", user.name);
             }
         }
+    }
+
+    /// Nobody came into a room past its password, or got a room that was another's.
+    fn check_rights(&mut self, what: &str, context: &str) {
+        let chat = &self.stage.service;
+        let (mut rooms, mut inside) = (HashMap::new(), Vec::new());
+        for room in chat.rooms.sorted(None) {
+            let (id, lock) = room.identity();
+            let before = self.rooms.get(&id);
+            let was_in = |id: ConnectionId| before.is_some_and(|before| before.members.contains(&id));
+            for member in room.members() {
+                let session = chat.users.get(*member).expect("checked above").session;
+                let locked = room.password().filter(|_| !was_in(*member));
+                let was_inside = self.inside.get(&(session, id)) == Some(&lock);
+                let named = locked.is_none_or(|word| what.contains(&format!(" password=\"{word}\"")));
+                assert!(named || was_inside, "{context}: {member} came past the password of {:?}", room.name);
+                inside.push(((session, id), lock));
+            }
+            if let (Owner::Here(owner), Some(before)) = (room.owner(), before) {
+                let session = chat.users.get(owner).expect("checked above").session;
+                let inherited = was_in(owner)
+                    && matches!(before.owner, Owner::Here(old) if !room.members().contains(&old))
+                    || was_in(owner) && matches!(before.owner, Owner::Awaited(old) if chat.lost.get(old).is_none());
+                let its_own = [Owner::Here(owner), Owner::Awaited(session)].contains(&before.owner);
+                let taken_over =
+                    before.members.iter().any(|old| before.owner == Owner::Here(*old)) && what.contains(" session=");
+                let entered = before.members.is_empty();
+                assert!(inherited || its_own || taken_over || entered, "{context}: {owner} got {:?}", room.name);
+            }
+            rooms.insert(id, Before { owner: room.owner(), members: room.members().to_vec() });
+        }
+        self.rooms = rooms;
+        self.inside.extend(inside);
     }
 
     fn check_history(&self, context: &str) {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 /// The address under which a connection, its rate and what it leaves behind are counted: IPv6 by its /64, which one
 /// customer has; IPv4, in IPv6 too, and loopback as it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AddressKey(IpAddr);
 
 impl AddressKey {

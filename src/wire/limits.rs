@@ -84,8 +84,12 @@ limits! {
     shutdown_seconds_max = 5, optional;
     /// Rooms at a time.
     rooms_max = 1_000, optional;
+    /// Rooms at a time that were made from one address (IPv6: one /64).
+    rooms_per_address_max = 100, optional;
     /// Rooms that one person is in at a time.
     rooms_per_user_max = 50, optional;
+    /// Sessions of one address (IPv6: one /64) that are kept after their links were lost.
+    sessions_per_address_max = 128, optional;
     /// Messages that a room's history keeps.
     history_messages_max = 1_000, optional;
     /// Bytes that a room's history keeps.

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `# text`, an empty line | nothing |
 //! | `The server has rooms_max 2` | a limit; before anything else |
-//! | `Romeo connects` | a connection is there |
+//! | `Romeo connects`, `Romeo connects from 192.0.2.1` | a connection is there, from 127.0.0.1 or elsewhere |
 //! | `Romeo sends: <ping/>` | one frame |
 //! | `Romeo receives: <pong/>` | exactly this frame is next |
 //! | `Romeo receives nothing` | no frame is waiting for him |
@@ -20,6 +20,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -150,8 +151,10 @@ impl Play {
             return Ok(());
         }
         let (person, action) = line.split_once(' ').ok_or(format!("not a line of a play: {line}"))?;
-        if action == "connects" {
-            let connection = self.stage.open();
+        if let Some(from) = action.strip_prefix("connects") {
+            let from = from.strip_prefix(" from ").unwrap_or("127.0.0.1");
+            let address = from.parse().map_err(|_| format!("not an address: {from}"))?;
+            let connection = self.stage.open_from(SocketAddr::new(address, 50_000));
             let unread = self.people.remove(person).map(|before| self.unread_of(before)).unwrap_or_default();
             self.people.insert(person.to_owned(), Person { connection, unread });
             return Ok(());

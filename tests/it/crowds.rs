@@ -94,7 +94,7 @@ fn a_message_reaches_each_of_a_crowd_once() {
 
 #[test]
 fn rooms_are_listed_in_as_many_answers_as_it_takes() {
-    let mut stage = chat(&[("outbox_bytes_max", 8_000), ("rooms_per_user_max", 0)]);
+    let mut stage = chat(&[("outbox_bytes_max", 8_000), ("rooms_per_user_max", 0), ("rooms_per_address_max", 0)]);
     let ann = person(&mut stage, "ann");
     let names: Vec<String> = (0..300).map(|n| format!("room {n:03}")).collect();
     for name in &names {

@@ -8,9 +8,9 @@ use crate::chat::commands::users::{VARIABLES_SHARE, list};
 use crate::chat::error::{Code, Refusal};
 use crate::chat::history::{Page, Query};
 use crate::chat::name::{Key, Name};
-use crate::chat::room::{Role, Room};
+use crate::chat::room::Room;
 use crate::chat::vocabulary::{self, Replayed, Written};
-use crate::server::Context;
+use crate::server::{AddressKey, Context};
 use crate::wire::Limits;
 
 /// Enters the room, then tells it: who is there, its variables and those of the people listed, what was said. In a
@@ -20,21 +20,18 @@ pub(in crate::chat) fn run(chat: &mut Chat, cx: &mut Context<'_>, request: &Requ
     let key = Arc::clone(&name.key);
     let (count, after) = (request.number("history")?, request.number("after")?);
     let user = chat.users.get(request.from).ok_or(Code::NotLoggedIn)?;
+    let address = user.address;
     if !user.rooms.contains(&key) {
         let password = check(chat, request, &key)?;
         if chat.rooms.get(&key).is_none() {
-            make(chat, cx, name)?;
+            make(chat, cx, name, address)?;
         }
-        let empty = chat.rooms.get_mut(&key).filter(|room| room.members().is_empty());
-        let role = match empty {
-            None => Role::Member,
-            Some(room) => {
-                // Whoever makes a room with a password must not find it open because one of that name was left over.
-                room.password = room.password.take().or(password.map(Box::from));
-                Role::Owner
-            }
-        };
-        chat.enter(cx, request.from, &key, role);
+        // Whoever makes a room with a password must not find it open because one of that name was left over.
+        let is_open = |room: &&mut Room| room.members().is_empty() && room.password().is_none();
+        if let (Some(password), Some(room)) = (password, chat.rooms.get_mut(&key).filter(is_open)) {
+            room.set_password(Some(password));
+        }
+        chat.enter(cx, request.from, &key);
     }
     tell(chat, cx, request, &key, count, after)
 }
@@ -42,7 +39,7 @@ pub(in crate::chat) fn run(chat: &mut Chat, cx: &mut Context<'_>, request: &Requ
 /// Whether the person may enter the room, if it is there. Gives the password that the request names.
 fn check<'a>(chat: &Chat, request: &Request<'a>, key: &Key) -> Result<Option<&'a str>, Refusal> {
     let given = request.attribute("password")?.filter(|password| !password.is_empty());
-    let password = chat.rooms.get(key).and_then(|room| room.password.as_deref());
+    let password = chat.rooms.get(key).and_then(Room::password);
     if password.is_some() && given != password {
         return Err(Code::WrongPassword.into());
     }
@@ -53,18 +50,28 @@ fn check<'a>(chat: &Chat, request: &Request<'a>, key: &Key) -> Result<Option<&'a
     }
 }
 
-/// Makes the room. Where there may be no more, an empty one that holds nothing gives way.
-fn make(chat: &mut Chat, cx: &Context<'_>, name: Name) -> Result<(), Refusal> {
-    if Limits::bound(chat.limits().rooms_max).is_some_and(|max| chat.rooms.len() as u64 >= max) {
-        let one = Query { after: None, before: None, count_max: 1, bytes_max: usize::MAX, bytes_more: 0 };
-        let silent = |room: &str| chat.history.page(room, &one).records.is_empty();
-        let spare = chat.rooms.spare(silent).ok_or(Code::RoomsFull)?;
-        chat.rooms.remove(&spare);
-        chat.history.forget(&spare);
+/// Makes the room, for a person from `address`. Where there may be no more, an empty one gives way: one that holds
+/// nothing, or else one of the address that made most.
+fn make(chat: &mut Chat, cx: &Context<'_>, name: Name, address: AddressKey) -> Result<(), Refusal> {
+    let full = |count: usize, max: u64| Limits::bound(max).is_some_and(|max| count as u64 >= max);
+    let one = Query { after: None, before: None, count_max: 1, bytes_max: usize::MAX, bytes_more: 0 };
+    let silent = |room: &str| chat.history.page(room, &one).records.is_empty();
+    let given_up = if full(chat.rooms.made_by(address), chat.limits().rooms_per_address_max) {
+        let text = "Your address has made as many rooms as it may have. Join one that is there.";
+        Some(chat.rooms.spare(Some(address), silent).ok_or_else(|| Refusal::new(Code::RoomsFull, text))?)
+    } else if full(chat.rooms.len(), chat.limits().rooms_max) {
+        let spare = chat.rooms.spare(None, silent).or_else(|| chat.rooms.spare_of_most(address));
+        Some(spare.ok_or(Code::RoomsFull)?)
+    } else {
+        None
+    };
+    if let Some(room) = given_up {
+        chat.rooms.remove(&room);
+        chat.history.forget(&room);
     }
     let last_id = chat.last_id(cx);
     chat.history.begin(&name.key, last_id);
-    chat.rooms.insert(Room::new(name, cx.now().instant));
+    chat.rooms.make(name, address, cx.now().instant);
     Ok(())
 }
 

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use crate::chat::Chat;
 use crate::chat::command::Request;
 use crate::chat::error::{Code, Refusal};
-use crate::chat::room::Role;
 use crate::chat::vocabulary;
 use crate::server::Context;
 
-/// Takes the person out of the room, tells those in it, and finds the room a new owner if it was the owner who left.
+/// Takes the person out of the room, which is inherited if it was the owner who left, and tells those in it.
 pub(in crate::chat) fn run(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Refusal> {
     let (_, room) = chat.seat(request)?;
     let everybody = room.members().to_vec();
@@ -18,9 +17,7 @@ pub(in crate::chat) fn run(chat: &mut Chat, cx: &mut Context<'_>, request: &Requ
         return Err(Code::NotInRoom.into());
     };
     user.rooms.retain(|room| *room != key);
-    if room.leave(request.from, &user.name.key, cx.now().instant) == Some(Role::Owner) {
-        room.inherit();
-    }
+    room.leave(request.from, &user.name.key, None, cx.now().instant);
     request.announce(cx, everybody, vocabulary::left(&room.name, &user.name, None));
     Ok(())
 }

@@ -1,16 +1,16 @@
 //! `<login/>`: who one is. With the session of another link, the way back to it.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use crate::chat::Chat;
 use crate::chat::command::Request;
 use crate::chat::error::{Code, Refusal};
 use crate::chat::name::Name;
-use crate::chat::room::Role;
 use crate::chat::user::{Session, User};
 use crate::chat::variables::Variables;
 use crate::chat::vocabulary::{self, Welcome};
-use crate::server::{CloseReason, ConnectionId, Context};
+use crate::server::{AddressKey, CloseReason, ConnectionId, Context};
 
 /// Logs in: over an open link of the same session, out of a lost one, or as somebody new. A session that is not
 /// known (any longer) is no mistake: the client learns from the answer that it has another one.
@@ -21,14 +21,14 @@ pub(in crate::chat) fn run(chat: &mut Chat, cx: &mut Context<'_>, request: &Requ
     let session = request.attribute("session")?.and_then(Session::parse);
     let resumed = match session {
         Some(session) if chat.users.with_session(session).is_some() => take_over(chat, cx, request, session),
-        Some(session) if chat.users.lost(session).is_some() => {
+        Some(session) if chat.lost.get(session).is_some() => {
             come_back(chat, cx, request, session)?;
             true
         }
         _ => {
             let name = Arc::new(wanted(chat, request)?);
             let session = Session::new(&mut *chat.random);
-            enter(chat, request.from, User { name, session, rooms: Vec::new(), variables: Variables::default() });
+            enter(chat, cx, request.from, name, session, Variables::default());
             false
         }
     };
@@ -42,9 +42,23 @@ fn wanted(chat: &Chat, request: &Request<'_>) -> Result<Name, Refusal> {
     if chat.users.resembles(&name, None) { Err(Code::NickInUse.into()) } else { Ok(name) }
 }
 
-fn enter(chat: &mut Chat, id: ConnectionId, user: User) {
-    chat.users.insert(id, user);
+/// Takes somebody in who is in no room yet.
+fn enter(
+    chat: &mut Chat,
+    cx: &mut Context<'_>,
+    id: ConnectionId,
+    name: Arc<Name>,
+    session: Session,
+    variables: Variables,
+) {
+    let address = address(cx, id);
+    chat.users.insert(id, User { name, session, rooms: Vec::new(), variables, address });
     chat.guests.remove(&id);
+}
+
+/// Under which address somebody is counted.
+fn address(cx: &mut Context<'_>, id: ConnectionId) -> AddressKey {
+    AddressKey::of(cx.peer(id).map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.address.ip()))
 }
 
 /// Moves a person from the link that the session is on to this one; nobody else notices.
@@ -56,23 +70,25 @@ fn take_over(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>, sessi
             room.move_to(&user.name.key, old, request.from);
         }
     }
-    enter(chat, request.from, user);
+    chat.users.insert(request.from, User { address: address(cx, request.from), ..user });
+    chat.guests.remove(&request.from);
     cx.send(old, &vocabulary::bye("taken-over"));
     cx.close(old, CloseReason::application("taken-over", "another connection took its session over"));
     true
 }
 
-/// Brings a person back whose link was lost, under the nick of then, or under the one asked for if that is taken.
+/// Brings a person back whose link was lost, under the nick of then, or under the one asked for if that is taken: into
+/// the rooms that still are what they were. One that ended and was made again, or got another password, is another's.
 fn come_back(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>, session: Session) -> Result<(), Refusal> {
-    let Some(lost) = chat.users.lost(session) else { return Ok(()) };
+    let Some(lost) = chat.lost.get(session) else { return Ok(()) };
     let name =
         if chat.users.resembles(&lost.name, None) { Arc::new(wanted(chat, request)?) } else { Arc::clone(&lost.name) };
-    let Some(lost) = chat.users.find(session) else { return Ok(()) };
-    enter(chat, request.from, User { name, session, rooms: Vec::new(), variables: lost.variables });
-    for (key, role) in lost.rooms {
-        let Some(room) = chat.rooms.get(&key) else { continue };
-        let owner = room.members().is_empty() || role == Role::Owner && !room.has_owner();
-        chat.enter(cx, request.from, &key, if owner { Role::Owner } else { Role::Member });
+    let Some(lost) = chat.lost.find(session) else { return Ok(()) };
+    enter(chat, cx, request.from, name, session, lost.variables);
+    for place in lost.places {
+        if chat.rooms.get(&place.key).is_some_and(|room| room.admits(&place)) {
+            chat.enter(cx, request.from, &place.key);
+        }
     }
     Ok(())
 }

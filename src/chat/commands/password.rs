@@ -14,14 +14,14 @@ const PASSWORD_BYTES_MAX: usize = 256;
 
 /// Gives the room another password, or none without content. Who is in the room stays in it.
 pub(in crate::chat) fn run(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Refusal> {
-    let (user, room) = chat.seat(request)?;
-    if room.role(&user.name.key) != Some(Role::Owner) {
+    let (_, room) = chat.seat(request)?;
+    if room.role(request.from) != Role::Owner {
         return Err(Code::NotOwner.into());
     }
     let password = request.text("The password of a room", PASSWORD_BYTES_MAX)?;
     let key = Arc::clone(&room.name.key);
     let room = chat.rooms.get_mut(&key).ok_or(Code::NoSuchRoom)?;
-    room.password = (!password.is_empty()).then(|| password.into());
+    room.set_password(Some(&*password).filter(|password| !password.is_empty()));
     cx.send(request.from, &vocabulary::ok(request.id));
     Ok(())
 }

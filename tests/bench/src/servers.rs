@@ -51,7 +51,7 @@ pub(crate) enum Limits {
 }
 
 /// Settings that take the limits out of the way.
-const LIMITS_OFF: [&str; 8] = [
+const LIMITS_OFF: [&str; 10] = [
     "--set",
     "limits.frames_per_second_max=0",
     "--set",
@@ -60,6 +60,8 @@ const LIMITS_OFF: [&str; 8] = [
     "limits.login_seconds_max=0",
     "--set",
     "limits.rooms_max=0",
+    "--set",
+    "limits.rooms_per_address_max=0",
 ];
 
 impl Kind {

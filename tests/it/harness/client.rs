@@ -1,7 +1,7 @@
 //! A raw client: bytes in, bytes out, each with the deadline.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
@@ -24,6 +24,14 @@ impl Client {
     pub(crate) fn with_small_buffer(address: SocketAddr) -> Client {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(4_096).unwrap();
+        socket.connect_timeout(&address.into(), DEADLINE).unwrap();
+        Client::from_stream(socket.into())
+    }
+
+    /// A client that connects from an address of its own, in 127.0.0.0/8.
+    pub(crate) fn from(from: Ipv4Addr, address: SocketAddr) -> Client {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
         socket.connect_timeout(&address.into(), DEADLINE).unwrap();
         Client::from_stream(socket.into())
     }
