@@ -48,11 +48,11 @@ impl Route for WebSocket {
 
 #[cfg(fuzzing)]
 impl WebSocket {
-    /// What unwraps a client's messages, for a fuzz target.
+    /// What reads and writes a client, for a fuzz target.
     #[doc(hidden)]
     #[must_use]
-    pub fn decoder() -> Box<dyn Decoder> {
-        Box::new(Messages::new())
+    pub fn framing() -> Framed {
+        framing()
     }
 }
 
@@ -88,8 +88,12 @@ fn open(request: &Request<'_>) -> RouteAnswer {
     if request.words("sec-websocket-protocol").any(|word| word == SUBPROTOCOL) {
         response = response.with("Sec-WebSocket-Protocol", SUBPROTOCOL);
     }
-    let framing = Framed { decoder: Box::new(Messages::default()), encoder: Arc::clone(&outgoing::BINARY) };
-    RouteAnswer::Upgrade(response, framing, TRANSPORT)
+    RouteAnswer::Upgrade(response, framing(), TRANSPORT)
+}
+
+/// What reads and writes a client: as bytes, until it has shown that it speaks in texts.
+fn framing() -> Framed {
+    Framed { decoder: Box::new(Messages::default()), encoder: Arc::clone(&outgoing::BINARY) }
 }
 
 fn upgrade_required(sentence: &'static str) -> Response {

@@ -3,12 +3,9 @@
 //! Knows: what each part takes and gives. Must not know: what is true of it (tests/fuzz).
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
-use super::http::Decoder;
+use super::framing::{Framed, Framing};
 use super::proxy::{self, Header};
-use super::streamed::{self, Elements};
-use crate::wire::{Root, StreamScanner};
 
 /// A PROXY header at the start of some bytes: source and destination, unless the proxy speaks for itself, and its length.
 pub type Proxied = (Option<(SocketAddr, SocketAddr)>, usize);
@@ -25,9 +22,18 @@ pub fn proxy_header(bytes: &[u8]) -> Result<Option<Proxied>, bool> {
     }))
 }
 
-/// What unwraps a stream after its root; `None` when a listener would not take the root.
+/// The framing of an endless document that comes in pieces of this length, and where its root ends; `None` when a listener
+/// would not take the root, or there is none.
 #[must_use]
-pub fn elements(scanner: StreamScanner, root: Arc<Root>, nodes_max: u32) -> Option<Box<dyn Decoder>> {
-    streamed::check(&root, nodes_max).ok()?;
-    Some(Box::new(Elements::new(scanner, root, nodes_max)))
+pub fn open_stream(stream: &[u8], piece: usize, frame_bytes_max: usize, nodes_max: u32) -> Option<(Framed, usize)> {
+    let mut opening = Framing::Stream.opening(frame_bytes_max, nodes_max)?;
+    let mut end = 0;
+    for piece in stream.chunks(piece) {
+        let mut unread = piece.to_vec();
+        end += piece.len();
+        if let Some(root) = opening.take(&mut unread).ok()? {
+            return Some((opening.open(root).ok()?.0, end - unread.len()));
+        }
+    }
+    None
 }

@@ -5,78 +5,46 @@
 
 #![no_main]
 
-use std::sync::Arc;
-
 use libfuzzer_sys::fuzz_target;
-use xmlsocket::server::fuzzing::elements;
-use xmlsocket::server::{DecodeEnd, Decoded};
-use xmlsocket::wire::{Document, Frame, Overflow, Root, StreamEvent, StreamScanner};
+use xmlsocket::server::fuzzing::open_stream;
+use xmlsocket::wire::{Document, Frame, element_alone};
+use xmlsocket_fuzz::{Heard, decode};
 
 const NODES_MAX: u32 = 256;
+const FRAME_BYTES_MAX: usize = 2_048;
 
 /// The root of the stream to which elements are relayed; one with this name would begin it anew.
 const ROOT: &[u8] = b"<a-root-of-its-own>";
 
-/// The root at the start of a stream, and where it ends.
-fn open(stream: &[u8], piece: usize) -> Option<(StreamScanner, Arc<Root>, usize)> {
-    let mut scanner = StreamScanner::new(2_048, Overflow::Close);
-    let mut at = 0;
-    while at < stream.len() {
-        let end = stream.len().min(at.saturating_add(piece));
-        match scanner.scan(&stream[at..end]) {
-            Ok((used, Some(StreamEvent::Opened(root)))) => return Some((scanner, root, at + used)),
-            Ok((0, _)) => at = end,
-            Ok((used, _)) => at += used,
-            Err(_) => return None,
-        }
-    }
-    None
-}
-
 /// What a listener makes of a stream that comes in pieces.
-fn read(stream: &[u8], piece: usize) -> Option<(Decoded, Option<DecodeEnd>)> {
-    let (scanner, root, begun) = open(stream, piece)?;
-    let mut elements = elements(scanner, root, NODES_MAX)?;
-    let mut decoded = Decoded::default();
-    for piece in stream[begun..].chunks(piece) {
-        if let Err(end) = elements.decode(piece, &mut decoded) {
-            return Some((decoded, Some(end)));
-        }
-    }
-    Some((decoded, None))
-}
-
-/// The frames of a stream.
-fn frames(decoded: &Decoded) -> Vec<&[u8]> {
-    let mut frames: Vec<&[u8]> = decoded.frames.split(|byte| *byte == 0).collect();
-    assert_eq!(frames.pop(), Some(&b""[..]), "every element is whole");
-    frames
+fn read(stream: &[u8], piece: usize) -> Option<Heard> {
+    let (mut framing, begun) = open_stream(stream, piece, FRAME_BYTES_MAX, NODES_MAX)?;
+    Some(decode(&mut *framing.decoder, stream[begun..].chunks(piece)))
 }
 
 fuzz_target!(|input: &[u8]| {
     let [piece, stream @ ..] = input else { return };
-    let whole = read(stream, usize::MAX);
+    let whole = read(stream, stream.len().max(1));
     let cut = read(stream, 1 + usize::from(*piece));
-    let (Some((whole, end)), Some((cut, cut_end))) = (whole, cut) else { return };
-    assert_eq!((&whole.frames, &whole.answers), (&cut.frames, &cut.answers), "pieces of {piece}");
-    assert_eq!(end, cut_end);
+    let (Some(whole), Some(cut)) = (whole, cut) else { return };
+    assert_eq!(whole, cut, "pieces of {piece}");
 
     // Those that a listener would hand on are relayed to another server, whose root declares nothing, and must be the
-    // same elements there.
-    let admitted: Vec<&[u8]> = frames(&whole)
-        .into_iter()
-        .filter(|frame| Document::parse(Frame::new(*frame).expect("no zero byte"), NODES_MAX).is_ok())
-        .collect();
-    if admitted.iter().any(|frame| frame.windows(ROOT.len()).any(|part| part == ROOT)) {
-        return;
+    // same elements there, one for each that is sent.
+    let (mut sent, mut relayed) = (Vec::new(), Vec::new());
+    let (mut second, _) = open_stream(ROOT, ROOT.len(), usize::MAX, NODES_MAX).expect("a root");
+    for frame in whole.frames() {
+        let document = Document::parse(Frame::new(frame).expect("no zero byte"), NODES_MAX);
+        let before = relayed.len();
+        second.encoder.encode(frame, &mut relayed);
+        if document.is_ok() && !frame.starts_with(&ROOT[..ROOT.len() - 1]) {
+            assert_eq!(&relayed[before..], frame, "what was one element still is");
+        }
+        if relayed.len() > before {
+            let (_, element) = element_alone(frame).expect("it was sent");
+            sent.push(element.as_bytes());
+        }
     }
-    let relayed = [ROOT, &admitted.concat()[..]].concat();
-    let mut scanner = StreamScanner::new(relayed.len() + 1, Overflow::Close);
-    let (begun, _) = scanner.scan(&relayed).expect("a root");
-    let root = open(ROOT, usize::MAX).expect("a root").1;
-    let mut second = elements(scanner, root, NODES_MAX).expect("a root");
-    let mut decoded = Decoded::default();
-    assert_eq!(second.decode(&relayed[begun..], &mut decoded), Ok(()), "{}", relayed.escape_ascii());
-    let text = |frames: &[&[u8]]| frames.iter().map(|frame| frame.escape_ascii().to_string()).collect::<Vec<_>>();
-    assert_eq!(text(&frames(&decoded)), text(&admitted));
+    let heard = decode(&mut *second.decoder, [&relayed[..]]);
+    assert_eq!((heard.frames(), &heard.end), (sent, &None), "{}", relayed.escape_ascii());
 });

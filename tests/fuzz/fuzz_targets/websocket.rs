@@ -10,8 +10,8 @@ use std::sync::{Arc, LazyLock};
 use libfuzzer_sys::fuzz_target;
 use xmlsocket::edge::http::{Gate, Site};
 use xmlsocket::edge::websocket::WebSocket;
-use xmlsocket::server::{Decoded, Frames, ListenerSettings};
-use xmlsocket_fuzz::{Running, number};
+use xmlsocket::server::{Frames, ListenerSettings};
+use xmlsocket_fuzz::{Running, decode, number};
 
 const FRAME_BYTES_MAX: usize = 1_024;
 
@@ -40,15 +40,6 @@ fn message(kind: u8, payload: &[u8], is_masked: bool) -> Vec<u8> {
     message
 }
 
-/// The frames of bytes that a decoder gave, as far as a reader gets: one that is too long ends it.
-fn frames(bytes: &[u8]) -> Vec<&[u8]> {
-    let mut frames: Vec<&[u8]> = bytes.split(|byte| *byte == 0).collect();
-    frames.pop();
-    let end = frames.iter().position(|frame| frame.len() > FRAME_BYTES_MAX).unwrap_or(frames.len());
-    frames.truncate(end);
-    frames
-}
-
 fuzz_target!(|input: &[u8]| {
     let mut input = input;
     let mut pieces = vec![HANDSHAKE.to_vec()];
@@ -68,10 +59,11 @@ fuzz_target!(|input: &[u8]| {
     let heard = RUNNING.converse(0, &pieces);
     let told = RUNNING.frames();
 
-    let mut decoded = Decoded::default();
     let stream = pieces.concat();
-    let _ = WebSocket::decoder().decode(&stream[HANDSHAKE.len()..], &mut decoded);
-    assert_eq!(told, frames(&decoded.frames));
+    let decoded = decode(&mut *WebSocket::framing().decoder, [&stream[HANDSHAKE.len()..]]);
+    // One that is too long ends it.
+    let frames = decoded.frames().into_iter().take_while(|frame| frame.len() <= FRAME_BYTES_MAX);
+    assert_eq!(told, frames.collect::<Vec<_>>());
 
     let answer = heard.windows(4).position(|end| end == b"\r\n\r\n").expect("an answer") + 4;
     assert!(heard.starts_with(b"HTTP/1.1 101 "), "{}", heard.escape_ascii());

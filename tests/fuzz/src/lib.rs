@@ -1,4 +1,5 @@
-//! Defines [`Running`], a server in this process for fuzz targets that go through a socket.
+//! Defines [`Running`], a server in this process for fuzz targets that go through a socket, and [`decode`] for those that
+//! try a framing.
 //!
 //! Knows: how a connection is made that leaves nothing behind. Must not know: what is said over it.
 
@@ -10,8 +11,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use xmlsocket::server::{CloseReason, ConnectionId, Context, Listener, ListenerSettings, Message, Server, Service};
-use xmlsocket::wire::Limits;
+use xmlsocket::server::{
+    CloseReason, ConnectionId, Context, Decoded, Decoder, Listener, ListenerSettings, Message, Server, Service,
+};
+use xmlsocket::wire::{Limits, split_frames};
 
 /// The longest that anything may take.
 pub const DEADLINE: Duration = Duration::from_secs(10);
@@ -111,6 +114,49 @@ fn connect(to: SocketAddr) -> TcpStream {
     stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
     stream.set_write_timeout(Some(DEADLINE)).expect("a timeout");
     stream
+}
+
+/// What a decoder makes of a client's bytes.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// The frames, one after the other, each ended by its zero byte; and what has come of one.
+    pub bytes: Vec<u8>,
+    /// What the client is answered.
+    pub replies: Vec<u8>,
+    /// Why nothing more comes, if so.
+    pub end: Option<CloseReason>,
+}
+
+impl Heard {
+    /// The frames that are whole.
+    pub fn frames(&self) -> Vec<&[u8]> {
+        split_frames(&self.bytes).collect()
+    }
+}
+
+/// What `decoder` makes of the bytes of a client, which come in `pieces`.
+pub fn decode<'a>(decoder: &mut dyn Decoder, pieces: impl IntoIterator<Item = &'a [u8]>) -> Heard {
+    let mut heard = Heard::default();
+    for mut piece in pieces {
+        loop {
+            match decoder.decode(piece, &mut heard.bytes) {
+                Ok((used, decoded)) => {
+                    piece = &piece[used..];
+                    match decoded {
+                        Decoded::Reply(reply) => heard.replies.extend(reply.bytes),
+                        Decoded::Frames | Decoded::Idle => {}
+                        Decoded::Unfinished => break assert!(piece.is_empty(), "all is used"),
+                    }
+                }
+                Err(end) => {
+                    heard.replies.extend(end.reply);
+                    heard.end = Some(end.reason);
+                    return heard;
+                }
+            }
+        }
+    }
+    heard
 }
 
 /// The next number of an input, below `below`; 0 when there is none.
