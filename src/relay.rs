@@ -1,10 +1,8 @@
 //! Defines [`Relay`], the simplest application: every frame to everybody else, byte for byte.
 //!
-//! Knows: who is connected to which listener. Must not know: what frames mean.
+//! Knows: at which listener a frame came. Must not know: what frames mean.
 
-use std::collections::HashMap;
-
-use crate::server::{CloseReason, ConnectionId, Context, Message, Service};
+use crate::server::{ConnectionId, Context, Message, Service};
 
 /// A [`Service`] that hands every frame, unread and unchanged, to all other connections of the same listener.
 /// Each listener is a world of its own: nothing crosses from one to another.
@@ -12,51 +10,27 @@ use crate::server::{CloseReason, ConnectionId, Context, Message, Service};
 pub struct Relay {
     /// Whether a frame goes back to its sender too.
     echo: bool,
-    /// Who is connected, by listener.
-    members: HashMap<usize, Vec<ConnectionId>>,
-    /// Where each connection stands: its listener, and its place among that listener's members.
-    places: HashMap<ConnectionId, (usize, usize)>,
 }
 
 impl Relay {
     /// A relay; with `echo`, senders get their own frames too.
     #[must_use]
     pub fn new(echo: bool) -> Relay {
-        Relay { echo, ..Relay::default() }
+        Relay { echo }
     }
 }
 
 impl Service for Relay {
-    fn on_open(&mut self, cx: &mut Context<'_>, id: ConnectionId) {
-        let Some(listener) = cx.peer(id).map(|peer| peer.listener) else { return };
-        let members = self.members.entry(listener).or_default();
-        self.places.insert(id, (listener, members.len()));
-        members.push(id);
-    }
-
     fn on_message(&mut self, cx: &mut Context<'_>, from: ConnectionId, message: Message) {
-        let Some((listener, _)) = self.places.get(&from) else { return };
-        let Some(members) = self.members.get(listener) else { return };
-        let receivers = members.iter().copied().filter(|&to| self.echo || to != from);
-        cx.send_all(receivers, message.frame());
-    }
-
-    fn on_close(&mut self, _cx: &mut Context<'_>, id: ConnectionId, _reason: &CloseReason) {
-        let Some((listener, place)) = self.places.remove(&id) else { return };
-        let members = self.members.entry(listener).or_default();
-        // The last member takes the free place, so that a thousand connections that leave at once cost a thousand
-        // steps and not a million.
-        members.swap_remove(place);
-        if let Some(moved) = members.get(place) {
-            self.places.insert(*moved, (listener, place));
-        }
+        let Some(listener) = cx.peer(from).map(|peer| peer.listener) else { return };
+        cx.broadcast(listener, (!self.echo).then_some(from), message.frame());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::Stage;
+    use crate::server::{CloseReason, Stage};
 
     #[test]
     fn everybody_else_gets_a_frame_unchanged() {
@@ -87,8 +61,6 @@ mod tests {
             stage.leave(all[n], CloseReason::ByPeer);
             stage.say(all[49], "left");
         }
-        assert_eq!(stage.service.places.len(), 1);
-        assert_eq!(stage.service.members[&0], [all[49]]);
         let heard: Vec<_> = (0..49).map(|n| stage.hear(all[n * 17 % 49]).len()).collect();
         assert_eq!(heard, (0..49).collect::<Vec<_>>());
     }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use log::{debug, info};
 
+use super::arrivals::Arrival;
 use super::decoding::Decoding;
 use super::event::{Budget, Event, Opened};
 use super::flood::{Bucket, Flooding};
@@ -54,6 +55,8 @@ pub(super) struct Connection {
     by_proxy: bool,
     /// What writes to the client, as far as that is known.
     encoder: Arc<dyn Encoder>,
+    /// Holds what everybody gets until the application knows of the connection; none where it never will.
+    arrival: Option<Arrival>,
     /// Set once the application knows of the connection.
     outbox: Option<Arc<Outbox>>,
 }
@@ -83,7 +86,9 @@ impl Connection {
         let peer = Peer::new(address, local, listener, Instant::now());
         let by_proxy = settings.is_proxy(address.ip());
         let encoder = settings.encoder();
-        Connection { id, settings, shared, limits, link, peer, by_proxy, encoder, outbox: None }
+        let arrives = !settings.policy_only;
+        let arrival = arrives.then(|| shared.arrivals[listener].arrive());
+        Connection { id, settings, shared, limits, link, peer, by_proxy, encoder, arrival, outbox: None }
     }
 
     /// Finds out what the peer speaks and does that. The result is why it ended.
@@ -114,16 +119,14 @@ impl Connection {
     /// Makes the connection known to the application.
     #[inline(never)]
     fn announce(&mut self) {
-        if self.outbox.is_some() || self.settings.policy_only {
-            return;
-        }
+        let Some(arrival) = self.arrival.take() else { return };
         let outboxes = Arc::clone(&self.shared.outboxes);
         let write_timeout = Limits::bound(self.limits.write_seconds_max).map(Duration::from_secs);
         let outbox = Arc::new(Outbox::new(Arc::clone(&self.link), Arc::clone(&self.encoder), outboxes, write_timeout));
         self.outbox = Some(Arc::clone(&outbox));
         self.shared.observer.opened(self.id, &self.peer);
-        let opened = Opened { id: self.id, peer: self.peer.clone(), outbox, settings: Arc::clone(&self.settings) };
-        self.tell(Event::Opened(Box::new(opened)));
+        let settings = Arc::clone(&self.settings);
+        self.tell(Event::Opened(Box::new(Opened { id: self.id, peer: self.peer.clone(), outbox, settings, arrival })));
     }
 
     /// Reads frames until the connection ends.
@@ -302,7 +305,8 @@ impl Connection {
 
     /// Ends the connection: by the outbox when the application knows it, else here.
     #[inline(never)]
-    fn part(&self, reason: Box<CloseReason>) {
+    fn part(&mut self, reason: Box<CloseReason>) {
+        self.arrival = None;
         // What the server decided counts for more than the end of the stream that followed from it.
         let reason = self.link.killed().map_or(reason, Box::new);
         let by_peer = matches!(*reason, CloseReason::ByPeer | CloseReason::Lost(_) | CloseReason::Shutdown);

@@ -16,6 +16,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use log::{debug, error, info, warn};
 
 use super::STACK_BYTES;
+use super::arrivals::Arrival;
 use super::engine::{Context, Engine, Outlet};
 use super::event::{EVENTS_MAX, Event, Opened};
 use super::outbox::{Outbox, Pushed};
@@ -88,7 +89,7 @@ impl<S: Service> Dispatcher<S> {
         let trace = shared.wants_frames_out.then(|| Arc::clone(&shared.observer));
         Dispatcher {
             service,
-            engine: Engine::new(now, Arc::clone(&shared.outboxes), trace),
+            engine: Engine::new(now, Arc::clone(&shared.outboxes), trace, &shared.arrivals),
             inbox,
             shared,
             next_tick: now.instant + TICK,
@@ -178,9 +179,10 @@ impl<S: Service> Dispatcher<S> {
     }
 
     fn open(&mut self, opened: Opened) {
-        let Opened { id, peer, outbox, settings } = opened;
+        let Opened { id, peer, outbox, settings, arrival } = opened;
         self.engine.insert(id, peer, Some(settings), Outlet::Outbox(outbox));
         self.guard(Some(id), |service, cx| service.on_open(cx, id));
+        self.engine.join(id, &arrival);
     }
 
     /// A client's thread hands on nothing more.
@@ -196,9 +198,10 @@ impl<S: Service> Dispatcher<S> {
         }
     }
 
-    /// Makes the application forget a connection without touching its link, so that its thread may write to it. `false`
-    /// when the connection was sent something before, or is on its way out: then it is closed like any other.
-    fn withdraw(&mut self, id: ConnectionId) -> bool {
+    /// Makes the application forget a connection without touching its link, so that its thread may write to it; from
+    /// here on it arrives. `None` when the connection was sent something before, or is on its way out: then it is
+    /// closed like any other.
+    fn withdraw(&mut self, id: ConnectionId) -> Option<Arrival> {
         const REASON: CloseReason = CloseReason::NotXmlSocket("an HTTP request");
         self.engine.flush();
         let open = self.engine.is_open(id);
@@ -208,12 +211,12 @@ impl<S: Service> Dispatcher<S> {
         });
         if !unused {
             self.engine.close(id, REASON);
-            return false;
+            return None;
         }
-        self.engine.remove(id);
+        let listener = self.engine.remove(id)?.peer.listener;
         self.shared.observer.closed(id, &REASON);
         self.guard(Some(id), |service, cx| service.on_close(cx, id, &REASON));
-        true
+        Some(self.engine.arrive(listener))
     }
 
     /// Sends what is to be sent, closes what is to be closed, and starts writers for those who fell behind, until

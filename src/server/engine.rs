@@ -10,6 +10,9 @@ use std::cmp::Reverse;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+use log::info;
+
+use super::arrivals::{Arrival, Arrivals};
 use super::batch::{Batch, METHOD_BYTES_MAX, Piece, Sending};
 use super::listener::{Frames, ListenerSettings};
 use super::observer::Observer;
@@ -46,6 +49,8 @@ pub(super) struct Slot {
     /// Where in [`Engine::earlier`] the piece stands that was noted before the one in its mark, counted from 1; 0 when
     /// there is none.
     earlier: u32,
+    /// Where it stands among its listener's members, once it has joined them.
+    place: Option<u32>,
     /// When the application was last told of its silence.
     pub(super) asked: Option<Instant>,
     /// Whether its client's thread has ended.
@@ -58,11 +63,21 @@ pub(super) struct Slot {
     pub(super) outlet: Outlet,
 }
 
+/// Those whom what is sent to everybody on a listener reaches.
+struct Audience {
+    /// The connections that the application knows.
+    members: Vec<ConnectionId>,
+    /// Those that it does not know yet.
+    arrivals: Arc<Arrivals>,
+}
+
 /// All connections that the application knows of, and what is to be sent to them.
 pub(super) struct Engine {
     /// For each slot what sending to it touches.
     marks: Vec<Mark>,
     slots: Vec<Option<Box<Slot>>>,
+    /// For each listener, who is there.
+    audiences: Vec<Audience>,
     /// How many slots are taken.
     connections: usize,
     /// What has been sent since the last flush.
@@ -86,10 +101,17 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    pub(super) fn new(now: Now, outboxes: Arc<Outboxes>, trace: Option<Arc<dyn Observer>>) -> Engine {
+    /// An engine for listeners at which `arrivals` arrive.
+    pub(super) fn new(
+        now: Now,
+        outboxes: Arc<Outboxes>,
+        trace: Option<Arc<dyn Observer>>,
+        arrivals: &[Arc<Arrivals>],
+    ) -> Engine {
         Engine {
             marks: Vec::new(),
             slots: Vec::new(),
+            audiences: arrivals.iter().map(|arrivals| Audience::of(Arc::clone(arrivals))).collect(),
             connections: 0,
             batch: Batch::default(),
             touched: Vec::new(),
@@ -103,7 +125,12 @@ impl Engine {
         }
     }
 
-    /// Takes a connection in.
+    /// Notes that a connection arrives at a listener.
+    pub(super) fn arrive(&mut self, listener: usize) -> Arrival {
+        self.audience(listener).arrivals.arrive()
+    }
+
+    /// Takes a connection in. What is sent to everybody does not reach it before it has [joined](Engine::join).
     pub(super) fn insert(
         &mut self,
         id: ConnectionId,
@@ -120,8 +147,27 @@ impl Engine {
         debug_assert!(self.slots[at].is_none(), "a slot is used again only after it was freed");
         self.connections += 1;
         self.marks[at] = Mark { id: Some(id), last: Piece::default() };
-        let slot = Slot { id, earlier: 0, asked: None, ended: false, peer, settings, outlet };
+        let slot = Slot { id, earlier: 0, place: None, asked: None, ended: false, peer, settings, outlet };
         self.slots[at] = Some(Box::new(slot));
+    }
+
+    /// Sends a connection what everybody got since it arrived, and counts it among them from here on.
+    pub(super) fn join(&mut self, id: ConnectionId, arrival: &Arrival) {
+        if !self.is_open(id) {
+            return;
+        }
+        let Some(frames) = arrival.frames(id) else {
+            info!("{id} was not known until more than outbox_bytes_max had been sent to everybody");
+            return self.close(id, CloseReason::TooSlow);
+        };
+        frames.iter().for_each(|frame| self.send(id, frame));
+        let Some(listener) = self.slot(id).map(|slot| slot.peer.listener) else { return };
+        let members = &mut self.audience(listener).members;
+        let place = members.len() as u32;
+        members.push(id);
+        if let Some(slot) = self.slot(id) {
+            slot.place = Some(place);
+        }
     }
 
     /// Lets a connection go. What it was still to get has been flushed by the caller.
@@ -129,14 +175,34 @@ impl Engine {
         self.slot(id)?;
         self.connections -= 1;
         self.marks[id.slot()] = Mark::default();
-        self.slots[id.slot()].take()
+        let slot = self.slots[id.slot()].take()?;
+        if let Some(place) = slot.place {
+            // The last member takes the free place, so that a thousand connections that leave at once cost a thousand
+            // steps and not a million.
+            let members = &mut self.audience(slot.peer.listener).members;
+            members.swap_remove(place as usize);
+            let moved = members.get(place as usize).copied();
+            if let Some(moved) = moved.and_then(|id| self.slot(id)) {
+                moved.place = Some(place);
+            }
+        }
+        Some(slot)
     }
 
     /// Lets all connections go.
     pub(super) fn remove_all(&mut self) -> impl Iterator<Item = Box<Slot>> {
         self.connections = 0;
         self.marks.clear();
+        self.audiences.clear();
         self.slots.drain(..).flatten()
+    }
+
+    /// Who is at a listener.
+    fn audience(&mut self, listener: usize) -> &mut Audience {
+        while self.audiences.len() <= listener {
+            self.audiences.push(Audience::of(Arrivals::new(&self.outboxes)));
+        }
+        &mut self.audiences[listener]
     }
 
     /// Whether the connection is there, and not about to be closed.
@@ -235,6 +301,21 @@ impl Engine {
         if receivers == 0 {
             self.batch.take_back(piece);
         }
+        receivers
+    }
+
+    /// Encodes `frame` once and notes it for everybody at a listener but one; holds it for those who arrive.
+    pub(super) fn broadcast(
+        &mut self,
+        listener: usize,
+        but: Option<ConnectionId>,
+        frame: &(impl Encode + ?Sized),
+    ) -> usize {
+        let audience = self.audience(listener);
+        audience.arrivals.hold(but, frame);
+        let members = std::mem::take(&mut audience.members);
+        let receivers = self.send_all(members.iter().copied().filter(|to| Some(*to) != but), frame);
+        self.audience(listener).members = members;
         receivers
     }
 
@@ -337,6 +418,12 @@ fn shed(laggards: &[(ConnectionId, Weak<Outbox>)], outboxes: &Outboxes, gone: &m
     }
 }
 
+impl Audience {
+    fn of(arrivals: Arc<Arrivals>) -> Audience {
+        Audience { members: Vec::new(), arrivals }
+    }
+}
+
 /// What an application does to its connections, and what it may know of them. Lives for one event.
 pub struct Context<'engine> {
     engine: &'engine mut Engine,
@@ -357,6 +444,16 @@ impl<'engine> Context<'engine> {
     /// that is named twice gets it twice.
     pub fn send_all(&mut self, to: impl IntoIterator<Item = ConnectionId>, frame: &(impl Encode + ?Sized)) -> usize {
         self.engine.send_all(to, frame)
+    }
+
+    /// Sends a frame to every connection of a listener ([`Peer::listener`]) except `but`, encoded once. Gives the number of
+    /// those that are there.
+    ///
+    /// Whoever is connected but not known to the application yet, because it has said nothing so far, gets it after its
+    /// [`on_open`](super::Service::on_open), in order, so that it has missed nothing since it was accepted; it is closed
+    /// as too slow instead when that is more than `outbox_bytes_max`. Who turns out to be no client gets nothing.
+    pub fn broadcast(&mut self, listener: usize, but: Option<ConnectionId>, frame: &(impl Encode + ?Sized)) -> usize {
+        self.engine.broadcast(listener, but, frame)
     }
 
     /// Closes a connection after it got what was sent to it so far. [`Service::on_close`](super::Service::on_close)

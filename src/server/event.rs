@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use crossbeam_channel::Sender;
 
+use super::arrivals::Arrival;
 use super::listener::ListenerSettings;
 use super::outbox::Outbox;
 use super::service::{CloseReason, ConnectionId, Message, Peer};
@@ -42,8 +43,9 @@ pub(super) enum Event {
         then_close: Option<CloseReason>,
     },
     /// A client's thread: the connection that was made known for its silence turned out to speak HTTP. The
-    /// application forgets it; the answer is whether the thread may write to it again.
-    Withdraw(ConnectionId, Sender<bool>),
+    /// application forgets it; with the answer the thread may write to it again, and it arrives once more. `None` when it
+    /// was sent something already: then it is closed.
+    Withdraw(ConnectionId, Sender<Option<Arrival>>),
     /// A client's thread: what it sent by itself did not fit into the socket; a catch-up writer must be started.
     FellBehind(ConnectionId, Arc<Outbox>),
     /// A client's thread: it hands on nothing more.
@@ -68,6 +70,8 @@ pub(super) struct Opened {
     pub(super) peer: Peer,
     pub(super) outbox: Arc<Outbox>,
     pub(super) settings: Arc<ListenerSettings>,
+    /// What was held for it until now.
+    pub(super) arrival: Arrival,
 }
 
 /// Counts the bytes of messages between the clients' threads and the dispatcher.

@@ -228,10 +228,10 @@ impl Listener {
             Ok(seated) => seated,
             Err(no_seat) => return self.refuse(scope, shared, refusers, link, address, no_seat),
         };
-        shared.observer.accepted(id, address);
         let name = format!("client {id}");
         let connection =
             Connection::new(id, index, Arc::clone(&self.settings), Arc::clone(shared), limits, link, address);
+        shared.observer.accepted(id, address);
         let mut connection = Box::new(connection);
         let spawned = thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn_scoped(scope, move || {
             let _permit = permit;

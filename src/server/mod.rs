@@ -17,6 +17,9 @@ mod threads;
 // One client's socket, as its users share it.
 mod link;
 
+// Who is not known to the application yet, and what is held for them.
+mod arrivals;
+
 // For whom does a proxy speak?
 mod proxy;
 

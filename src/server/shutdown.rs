@@ -18,6 +18,7 @@ use std::time::Duration;
 use crossbeam_channel::{Sender, TrySendError, bounded};
 use socket2::SockRef;
 
+use super::arrivals::Arrivals;
 use super::dispatcher::Dispatcher;
 use super::event::{Budget, EVENTS_MAX, Event};
 use super::listener::{Listener, ListenerSettings};
@@ -37,6 +38,8 @@ pub(super) struct Shared {
     pub(super) observer: Arc<dyn Observer>,
     /// Whether the observer is to be shown the frames that are sent.
     pub(super) wants_frames_out: bool,
+    /// Who arrives at each listener.
+    pub(super) arrivals: Vec<Arc<Arrivals>>,
     limits: RwLock<Arc<Limits>>,
     /// Set when the limits were set anew and the dispatcher has not told the application.
     limits_are_new: AtomicBool,
@@ -210,13 +213,15 @@ impl Builder {
         let _ = threads::connection_ceiling();
         let (inbox, events) = bounded(EVENTS_MAX);
         let observer = self.observer;
+        let outboxes = Outboxes::new(&self.limits);
         let shared = Arc::new(Shared {
             inbox,
             budget: Budget::new(),
-            outboxes: Outboxes::new(&self.limits),
             seats: Arc::new(Seats::new(Arc::clone(&observer))),
             wants_frames_out: observer.wants_frames_out(),
             observer,
+            arrivals: self.listeners.iter().map(|_| Arrivals::new(&outboxes)).collect(),
+            outboxes,
             limits: RwLock::new(Arc::new(self.limits)),
             limits_are_new: AtomicBool::new(false),
             stopping: AtomicBool::new(false),

@@ -43,7 +43,7 @@ impl<S: Service> Stage<S> {
         let now = Now { instant: Instant::now(), unix: Duration::from_secs(1_767_225_600) };
         Stage {
             service,
-            engine: Engine::new(now, Outboxes::new(&Limits::default()), None),
+            engine: Engine::new(now, Outboxes::new(&Limits::default()), None, &[]),
             serial: 0,
             closed: Vec::new(),
             nodes_max: 4_096,
@@ -71,8 +71,12 @@ impl<S: Service> Stage<S> {
         let id = ConnectionId::new(self.serial, slot);
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 1024));
         let peer = Peer::new(address, local, listener, self.engine.now.instant);
+        let arrival = self.engine.arrive(listener);
         self.engine.insert(id, peer, None, Outlet::Buffer(Vec::new()));
-        self.play(|service, cx| service.on_open(cx, id));
+        self.service.on_open(&mut Context::new(&mut self.engine), id);
+        self.engine.join(id, &arrival);
+        drop(arrival);
+        self.close_all();
         id
     }
 

@@ -15,7 +15,7 @@ use crate::wire::Limits;
 
 /// Bytes that a chunk counts beside its own: its place in the queue, which may have room for twice as many, what counts
 /// its users, and what the allocator adds. Without it the shortest frames would take twenty times what they count.
-const CHUNK_BYTES: usize = 160;
+pub(super) const CHUNK_BYTES: usize = 160;
 
 /// The part of the bound that is made free when it is exceeded: so that it is not exceeded again at once, and looking
 /// who has most is paid for by what it frees.
@@ -45,6 +45,11 @@ impl Outboxes {
         self.each_max.store(bound(limits.outbox_bytes_max), Ordering::Relaxed);
         let all_max = Limits::bound(limits.outboxes_bytes_max).map_or(usize::MAX, bound);
         self.all_max.store(all_max, Ordering::Relaxed);
+    }
+
+    /// Bytes that may wait for one client.
+    pub(super) fn each_max(&self) -> usize {
+        self.each_max.load(Ordering::Relaxed)
     }
 
     /// Whether more waits than may.
@@ -77,6 +82,11 @@ impl Kept {
     pub(super) fn new(bytes: &[u8], outboxes: &Arc<Outboxes>) -> Kept {
         outboxes.used.fetch_add(bytes.len(), Ordering::Relaxed);
         Kept { bytes: Arc::from(bytes), _lease: Arc::new(Lease { count: bytes.len(), outboxes: Arc::clone(outboxes) }) }
+    }
+
+    /// What is kept.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -121,7 +131,7 @@ impl Waiting {
 
     /// Whether a chunk of `bytes` bytes may wait, too.
     pub(super) fn has_room(&self, bytes: usize) -> bool {
-        self.count + bytes + CHUNK_BYTES <= self.outboxes.each_max.load(Ordering::Relaxed)
+        self.count + bytes + CHUNK_BYTES <= self.outboxes.each_max()
     }
 
     /// Adds a part of `kept` to the end.

@@ -19,6 +19,7 @@ mod scripted;
 
 // The server over loopback.
 mod announce;
+mod arrivals;
 mod budgets;
 mod class;
 mod closing;

@@ -171,9 +171,10 @@ impl Connection {
         if self.outbox.is_some() {
             let (answer, withdrawn) = bounded(1);
             self.tell(Event::Withdraw(self.id, answer));
-            if !withdrawn.recv().unwrap_or(false) {
+            let Ok(Some(arrival)) = withdrawn.recv() else {
                 return Box::new(CloseReason::NotXmlSocket("an HTTP request after frames were sent"));
-            }
+            };
+            self.arrival = Some(arrival);
             self.outbox = None;
         }
         let settings = Arc::clone(&self.settings);
