@@ -139,9 +139,8 @@ pub(super) fn start_tag_end(bytes: &[u8]) -> usize {
         if bytes[at] == b'>' {
             return at + 1;
         }
-        let quote = bytes[at];
-        at += 1;
-        at += memchr::memchr(quote, &bytes[at..]).map_or(bytes.len() - at, |closing| closing + 1);
+        let Some(closing) = memchr::memchr(bytes[at], &bytes[at + 1..]) else { break };
+        at += closing + 2;
     }
     bytes.len()
 }
@@ -235,7 +234,11 @@ mod tests {
             ("<a>1<![CDATA[2]]>3&amp;4<![CDATA[]]></a>", "1<![CDATA[2]]>3&amp;4<![CDATA[]]>"),
             ("<a><b c='&lt;'/>é</a>", "<b c='&lt;'/>é"),
         ] {
-            assert_eq!(document(text).content(), content, "{text}");
+            let document = document(text);
+            assert_eq!(document.content(), content, "{text}");
+            let mut out = Vec::new();
+            document.encode(&mut out);
+            assert_eq!(out, text.as_bytes(), "it is sent as it came");
         }
     }
 

@@ -33,9 +33,7 @@ impl Element {
     /// as `_`, so that no name can break the markup.
     #[must_use]
     pub fn new(name: impl Into<Cow<'static, str>>) -> Element {
-        let name = name.into();
-        let name = if is_name(&name) { name } else { Cow::Owned(as_name(&name)) };
-        Element { name, attributes: String::new(), content: String::new() }
+        Element { name: as_name(name.into()), attributes: String::new(), content: String::new() }
     }
 
     /// Adds an attribute. `name` SHOULD be an XML name, as for [`new`](Element::new), and MUST be one that the element
@@ -46,11 +44,7 @@ impl Element {
             self.attributes.reserve(ATTRIBUTES_BYTES);
         }
         self.attributes.push(' ');
-        if is_name(name) {
-            self.attributes.push_str(name);
-        } else {
-            self.attributes.push_str(&as_name(name));
-        }
+        self.attributes.push_str(&as_name(Cow::Borrowed(name)));
         self.attributes.push_str("=\"");
         let _ = fmt::write(&mut Escape { out: &mut self.attributes, in_attribute: true }, format_args!("{value}"));
         self.attributes.push('"');
@@ -132,23 +126,14 @@ impl Encode for Element {
     }
 }
 
-/// Whether `name` is an XML name (XML 1.0 §2.3); only a caller's mistake makes it not.
-fn is_name(name: &str) -> bool {
-    match name.as_bytes() {
-        [b'a'..=b'z' | b'A'..=b'Z' | b'_', rest @ ..]
-            if rest.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:".contains(byte)) =>
-        {
-            true
-        }
-        _ => !name.is_empty() && name.char_indices().all(|(at, c)| is_name_char(c, at == 0)),
+/// `name` if it is an XML name (XML 1.0 §2.3); else, which is a caller's mistake, with `_` for each character that may not
+/// stand where it does.
+fn as_name(name: Cow<'_, str>) -> Cow<'_, str> {
+    if !name.is_empty() && name.char_indices().all(|(at, c)| is_name_char(c, at == 0)) {
+        return name;
     }
-}
-
-/// `name` with `_` for each character that may not stand where it does.
-#[cold]
-fn as_name(name: &str) -> String {
     let name: String = name.char_indices().map(|(at, c)| if is_name_char(c, at == 0) { c } else { '_' }).collect();
-    if name.is_empty() { "_".to_owned() } else { name }
+    if name.is_empty() { Cow::Borrowed("_") } else { Cow::Owned(name) }
 }
 
 /// Whether `c` may stand in a name, or at its start.
@@ -260,9 +245,32 @@ mod tests {
     }
 
     #[test]
+    fn a_name_may_have_the_characters_that_xml_says_and_is_not_copied() {
+        assert!(matches!(as_name(Cow::Borrowed("a-1.b:c")), Cow::Borrowed(_)));
+        for name in
+            "azAZ_\u{c0}\u{2ff}\u{370}\u{1fff}\u{200c}\u{200d}\u{2070}\u{218f}\u{2c00}\u{2fef}\u{3001}\u{d7ff}\u{f900}\
+                     \u{fdcf}\u{fdf0}\u{fffd}\u{10000}\u{effff}"
+                .chars()
+        {
+            assert!(is_name_char(name, true) && is_name_char(name, false), "{name:?}");
+            roxmltree::Document::parse(&format!("<{name}/>")).unwrap_or_else(|error| panic!("{name:?}: {error}"));
+        }
+        for later in "09:-.\u{b7}\u{300}\u{36f}\u{203f}\u{2040}".chars() {
+            assert!(!is_name_char(later, true) && is_name_char(later, false), "{later:?}");
+        }
+        for never in
+            "\0 /<=>\"'\u{bf}\u{d7}\u{f7}\u{37e}\u{2000}\u{206f}\u{2190}\u{3000}\u{e000}\u{fdd0}\u{fffe}\u{f0000}"
+                .chars()
+        {
+            assert!(!is_name_char(never, true) && !is_name_char(never, false), "{never:?}");
+        }
+    }
+
+    #[test]
     fn a_child_is_written_in_place() {
         let rooms = Element::new("rooms").child(&Element::new("room").attribute("name", "a")).text("&");
         assert_eq!(rooms.to_string(), r#"<rooms><room name="a"/>&amp;</rooms>"#);
+        assert_eq!(format!("{rooms:?}"), rooms.to_string());
     }
 
     #[test]

@@ -260,6 +260,9 @@ mod tests {
         let (frames, end) = read_all(b"12345\x00123456\x00", 5);
         assert_eq!(frames, [b"12345"]);
         assert!(matches!(end, Err(FrameError::TooLong { frame_bytes_max: 5 })), "{end:?}");
+
+        let (frames, end) = read_all(b"12345", 5);
+        assert!(frames.is_empty() && end.is_ok(), "as long as a frame may be, and the stream is over: {end:?}");
     }
 
     #[test]
@@ -288,6 +291,21 @@ mod tests {
         assert_eq!(reader.read().unwrap(), None);
         assert_eq!(reader.partial(), b"");
         assert_eq!(reader.read().unwrap(), None);
+    }
+
+    #[test]
+    fn errors_say_what_a_program_did_and_why_nothing_was_read() {
+        use std::error::Error;
+        assert_eq!(
+            Frame::new("a\0").unwrap_err().to_string(),
+            "a frame cannot hold a zero byte: it would end the frame early"
+        );
+        let too_long = FrameError::TooLong { frame_bytes_max: 5 };
+        assert_eq!(too_long.to_string(), "no zero byte within 5 bytes");
+        assert!(too_long.source().is_none());
+        let failed = FrameError::from(io::Error::other("unplugged"));
+        assert_eq!(failed.to_string(), "the connection failed while a frame was read");
+        assert_eq!(failed.source().unwrap().to_string(), "unplugged");
     }
 
     #[test]

@@ -65,9 +65,6 @@ impl ParseError {
         };
         let (kind, reason) = match error {
             Error::NodesLimitReached => (ParseErrorKind::TooComplex, format!("more than {nodes_max} nodes")),
-            Error::AttributesLimitReached | Error::NamespacesLimitReached => {
-                (ParseErrorKind::TooComplex, error.to_string())
-            }
             _ => (ParseErrorKind::NotXml, sentence(error, &document[at..])),
         };
         ParseError::new(kind, text, start + at, &reason)
@@ -184,6 +181,17 @@ mod tests {
         ] {
             assert_eq!(refusal(text).to_string(), reason);
         }
+        for (text, reason) in [
+            ("<a/><!b>", "unknown markup"),
+            ("<a/></a>", "an end tag without a start tag"),
+            ("<a/><b/>", "a second root element"),
+            ("a", "text outside of an element"),
+            ("<!-- a -->", "there is no complete element"),
+            ("<a><b/>", "the root element is not closed"),
+            ("<a b='c", "the text ends in the middle of a tag or value"),
+        ] {
+            assert_eq!(refusal(text).reason, reason, "{text}");
+        }
         let (_, error) = Document::parse(Frame::new(b"<a>\xff".as_slice()).expect("no zero byte"), 9).unwrap_err();
         assert_eq!(error.to_string(), "the bytes are not UTF-8 at byte 3");
     }
@@ -195,5 +203,10 @@ mod tests {
             let reason = refusal(&text).reason;
             assert!(reason.contains("éé") && reason.ends_with('…') && reason.len() <= REASON_BYTES_MAX + 3, "{reason}");
         }
+        let most = "e".repeat(REASON_BYTES_MAX);
+        assert_eq!(shorten(&most), most);
+        assert_eq!(shorten(&format!("{most}e")), format!("{most}…"));
+        // A character that would lie across the end is left out whole.
+        assert_eq!(shorten(&format!("{}é", &most[1..])), format!("{}…", &most[1..]));
     }
 }

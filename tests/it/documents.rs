@@ -50,6 +50,7 @@ const DOCUMENTS: &[&str] = &[
     "<a b='&#9;&#x1F600;&quot;'>&amp;&lt;&gt;&apos;&#xD7FF;&#xE000;&#x10FFFF;</a>",
     // Things that would be faults elsewhere.
     "<a b='>'>></a>",
+    "<a><!--<:--><![CDATA[<:]]><?b <:?></a>",
     "<a><!-- <!DOCTYPE a> &#xD800; & <b> --></a>",
     "<a><![CDATA[<!DOCTYPE a> &#xD800; & <b> ]] ]]></a>",
     "<a b='&lt;!DOCTYPE a>'>&lt;!DOCTYPE a> !DOCTYPE &amp;#xD800;</a>",
