@@ -12,5 +12,5 @@ for target in $targets; do
     [ ! -f "tests/fuzz/$target.dict" ] || dict="-dict=tests/fuzz/$target.dict"
     cargo fuzz run --fuzz-dir tests/fuzz "$target" -- \
         -max_total_time="${SECONDS_EACH:-30}" -max_len=4096 -timeout=20 -rss_limit_mb=4096 -print_final_stats=1 \
-        -verbosity=0 $dict
+        -detect_leaks=0 -verbosity=0 $dict
 done

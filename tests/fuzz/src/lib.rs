@@ -1,20 +1,20 @@
-//! Defines [`Running`], a server in this process for fuzz targets that go through a socket, and [`decode`] for those that
-//! try a framing.
+//! Defines what several fuzz targets need: [`Running`], a server in this process, for those that go through a socket, and
+//! [`read`], which reads a framing without one.
 //!
-//! Knows: how a connection is made that leaves nothing behind. Must not know: what is said over it.
+//! Knows: how a connection is made, what a decoder must keep to. Must not know: what is said.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use xmlsocket::server::{
-    CloseReason, ConnectionId, Context, Decoded, Decoder, Listener, ListenerSettings, Message, Server, Service,
+    CloseReason, ConnectionId, Context, Decoded, Decoder, Encoder, Listener, ListenerSettings, Message, Server, Service,
 };
-use xmlsocket::wire::{Limits, split_frames};
+use xmlsocket::wire::Limits;
 
 /// The longest that anything may take.
 pub const DEADLINE: Duration = Duration::from_secs(10);
@@ -116,47 +116,59 @@ fn connect(to: SocketAddr) -> TcpStream {
     stream
 }
 
-/// What a decoder makes of a client's bytes.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Heard {
-    /// The frames, one after the other, each ended by its zero byte; and what has come of one.
-    pub bytes: Vec<u8>,
-    /// What the client is answered.
+/// What came of reading a client.
+#[derive(Default)]
+pub struct Found {
+    /// The bytes of frames, each with its zero byte where it has ended.
+    pub frames: Vec<u8>,
+    /// What the framing said to the client by itself.
     pub replies: Vec<u8>,
-    /// Why nothing more comes, if so.
-    pub end: Option<CloseReason>,
+    /// What is to write to the client now, if that was said.
+    pub encoder: Option<Arc<dyn Encoder>>,
+    /// Why nothing more can come.
+    pub end: Option<String>,
 }
 
-impl Heard {
-    /// The frames that are whole.
-    pub fn frames(&self) -> Vec<&[u8]> {
-        split_frames(&self.bytes).collect()
-    }
-}
-
-/// What `decoder` makes of the bytes of a client, which come in `pieces`.
-pub fn decode<'a>(decoder: &mut dyn Decoder, pieces: impl IntoIterator<Item = &'a [u8]>) -> Heard {
-    let mut heard = Heard::default();
-    for mut piece in pieces {
-        loop {
-            match decoder.decode(piece, &mut heard.bytes) {
-                Ok((used, decoded)) => {
-                    piece = &piece[used..];
-                    match decoded {
-                        Decoded::Reply(reply) => heard.replies.extend(reply.bytes),
-                        Decoded::Frames | Decoded::Idle => {}
-                        Decoded::Unfinished => break assert!(piece.is_empty(), "all is used"),
-                    }
-                }
+/// Reads `pieces`, as a client's thread does.
+pub fn read(decoder: &mut dyn Decoder, pieces: &[&[u8]]) -> Found {
+    let mut found = Found::default();
+    for piece in pieces {
+        let mut rest = *piece;
+        for turn in 0.. {
+            assert!(turn <= 8 * piece.len() + 8, "the decoder goes on for ever");
+            let (used, decoded) = match decoder.decode(rest, &mut found.frames) {
+                Ok(decoded) => decoded,
                 Err(end) => {
-                    heard.replies.extend(end.reply);
-                    heard.end = Some(end.reason);
-                    return heard;
+                    found.replies.extend(end.reply);
+                    found.end = Some(format!("{:?}", end.reason));
+                    return found;
                 }
+            };
+            rest = &rest[used..];
+            match decoded {
+                Decoded::Frames | Decoded::Idle => {}
+                Decoded::Reply(reply) => {
+                    found.replies.extend(reply.bytes);
+                    found.encoder = reply.encoder.or(found.encoder.take());
+                }
+                Decoded::Unfinished => break,
             }
         }
+        assert!(rest.is_empty(), "{} bytes would be dropped", rest.len());
     }
-    heard
+    found
+}
+
+/// The frames of bytes that hold whole ones.
+pub fn frames(bytes: &[u8]) -> Vec<&[u8]> {
+    let mut frames: Vec<&[u8]> = bytes.split(|byte| *byte == 0).collect();
+    assert_eq!(frames.pop(), Some(&b""[..]), "every frame has ended");
+    frames
+}
+
+/// Bytes as text that tells them apart.
+pub fn shown(frames: &[&[u8]]) -> Vec<String> {
+    frames.iter().map(|frame| frame.escape_ascii().to_string()).collect()
 }
 
 /// The next number of an input, below `below`; 0 when there is none.
