@@ -90,7 +90,8 @@ pub(super) enum Command {
       from a script: ends when all is answered",
         after_help = "On a terminal, lines are read with a prompt and what others say appears above it. Otherwise the \
             lines are sent at a speed that the server's default limits allow, and at their end the program \
-            waits for the answers and leaves; it exits with 1 if one of them was an error."
+            waits for the answers and leaves. A line that is refused ends it with exit code 1, and those behind it are \
+            not sent: they may have been meant for a room that it could not enter."
     )]
     Chat(ChatOptions),
     /// Send and receive raw frames: a line in is a frame out
@@ -298,6 +299,9 @@ pub(super) struct ChatOptions {
     /// The room to go to first
     #[arg(long, value_name = "ROOM", default_value = "lobby")]
     pub(super) room: String,
+    /// In a script, go on behind a line that is refused; the exit code is 1 all the same
+    #[arg(long)]
+    pub(super) keep_going: bool,
 }
 
 /// The options of `connect`.

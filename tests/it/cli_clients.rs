@@ -134,12 +134,40 @@ fn a_script_waits_for_its_answers_and_reports_what_was_refused() {
     let said =
         "-- you are in lobby, alone\n[lobby] kitchen: dinner is ready\n[lobby] kitchen: last line without an end\n";
     assert_eq!(ended.stdout, said);
-    let ended = run_with(&chat, "/msg nobody hi\n/jion x\nstill here\n");
+    let ended = run_with(&[&chat[..], &["--keep-going"]].concat(), "/msg nobody hi\n/jion x\nstill here\n");
     assert_eq!(ended.code, 1);
     assert!(ended.stdout.ends_with("[lobby] kitchen: still here\n"), "{}", ended.stdout);
     let faults: Vec<&str> = ended.stderr.lines().collect();
     assert_eq!(faults.len(), 2, "{faults:?}");
-    assert!(faults[1].contains("there is no command /jion; the nearest one is /join"), "{faults:?}");
+    assert!(faults[0].starts_with("xmlsocket: line 1: Nobody here has this nick"), "{faults:?}");
+    assert!(faults[1].contains("line 2: there is no command /jion; the nearest one is /join"), "{faults:?}");
+}
+
+#[test]
+fn what_follows_a_refused_line_of_a_script_is_not_sent() {
+    let serve = Serve::start(&[]);
+    let address = serve.address(0).to_string();
+    let mut owner = serve.connect();
+    owner.ask("<login nick='owner'/>", "<welcome");
+    owner.ask("<join room='secret' password='pw'/>", "<room ");
+    owner.ask("<join room='lobby'/>", "<room ");
+    for (first, fault) in [
+        ("/join secret", "line 2: The room has a password, and this is not it."),
+        ("/msg nobody my own words", "line 2: Nobody here has this nick."),
+        ("/jion secret", "line 2: there is no command /jion; the nearest one is /join"),
+        ("/topic", ""),
+    ] {
+        let ended = run_with(&["chat", &address, "--nick", "ann"], &format!("hello\n{first}\nfor secret ears\n"));
+        let stops = !fault.is_empty();
+        assert_eq!(ended.code, i32::from(stops), "{first}: {}", ended.stderr);
+        assert_eq!(ended.stdout.contains("for secret ears"), !stops, "{first}: {}", ended.stdout);
+        if stops {
+            assert!(ended.stderr.starts_with(&format!("xmlsocket: {fault}")), "{first}: {}", ended.stderr);
+            assert!(ended.stderr.contains("--keep-going") && ended.stderr.lines().count() == 1, "{}", ended.stderr);
+        }
+        let heard = owner.ask("<history room='lobby'/>", "<history ");
+        assert_eq!(heard.contains("for secret ears"), !stops, "{first}: {heard}");
+    }
 }
 
 #[test]

@@ -42,7 +42,8 @@ const EVENTS_MAX: usize = 64;
 /// Talks in a chat until the person leaves, the script ends, or the server closes.
 pub(super) fn run(options: &ChatOptions) -> Result<ExitCode, Failure> {
     let address = Address::parse(&options.address)?;
-    let for_person = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let is_script = !std::io::stdin().is_terminal();
+    let for_person = !is_script && std::io::stdout().is_terminal();
     let mut socket = XmlSocket::new();
     let failure = |error: &dyn std::fmt::Display| Failure::run_time(format!("cannot connect to {address}: {error}"));
     socket.connect(&address.host, u32::from(address.port)).map_err(|error| failure(&error))?;
@@ -60,7 +61,9 @@ pub(super) fn run(options: &ChatOptions) -> Result<ExitCode, Failure> {
         screen: Screen::new(for_person)?,
         pace: Pace::new(Instant::now()),
         for_person,
+        stops_at_faults: is_script && !options.keep_going,
         asked: Instant::now(),
+        lines: 0,
         faults: 0,
         ended: false,
     };
@@ -88,8 +91,12 @@ struct Talk {
     pace: Pace,
     /// Whether a person types, or else a script.
     for_person: bool,
+    /// Whether the first fault is the end: the lines that follow were written by somebody who did not expect it.
+    stops_at_faults: bool,
     /// When the request was sent that has waited longest for its answer.
     asked: Instant,
+    /// The lines that were read.
+    lines: u64,
     /// What a script got wrong, or was refused.
     faults: u32,
     /// Whether the input has ended, or nobody looks at the output any more.
@@ -134,6 +141,7 @@ impl Talk {
                     Ok(Input::Line(line)) => {
                         self.pace.spend(line.len(), Instant::now());
                         self.screen.line_taken();
+                        self.lines += 1;
                         let steps = self.session.on_line(&line);
                         self.take(steps)?;
                     }
@@ -177,7 +185,10 @@ impl Talk {
                 Step::Fault(text) if self.for_person => self.ended |= !self.screen.show(&format!("!! {text}")),
                 Step::Fault(text) => {
                     self.faults += 1;
-                    say(&text);
+                    // A line is sent when the one before has been answered: this is about the last one.
+                    let hint = if self.stops_at_faults { " (what follows is not sent without --keep-going)" } else { "" };
+                    say(&format!("line {}: {text}{hint}", self.lines));
+                    self.ended |= self.stops_at_faults;
                 }
                 Step::Fail(text) => return Err(Failure::run_time(text)),
             }
