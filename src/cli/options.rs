@@ -232,7 +232,7 @@ pub(super) struct ServeOptions {
     /// Keep history in memory only: in this version there is nothing else
     #[arg(long)]
     in_memory: bool,
-    /// Show each frame in and out on stderr, as text and hex; passwords as ***
+    /// Show each frame in and out on stderr, as text and hex; passwords and sessions as ***
     #[arg(long)]
     trace: bool,
     /// The configuration file, TOML [default: none]

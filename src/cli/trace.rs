@@ -1,6 +1,6 @@
-//! Defines [`Trace`], an observer that shows each frame in and out, as text and hex. Passwords are masked in both.
+//! Defines [`Trace`], an observer that shows each frame in and out, as text and hex. Secrets are masked in both.
 //!
-//! Knows: how frames are shown, where passwords stand. Must not know: what frames mean otherwise.
+//! Knows: how frames are shown, where secrets stand. Must not know: what frames mean otherwise.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -13,7 +13,7 @@ use super::stderr;
 use crate::printable::printable;
 use xmlsocket::server::{CloseReason, ConnectionId, Observer, Peer};
 
-/// What stands in the place of a password.
+/// What stands in the place of a secret.
 const MASK: &[u8] = b"***";
 
 /// Bytes of a line of hex.
@@ -70,73 +70,131 @@ fn entry(id: ConnectionId, direction: &str, frame: &[u8]) -> String {
     text
 }
 
-/// What names of passwords have in them: `password`, `room-password`, and the `pword` of older vocabularies.
-const WORDS: [&[u8]; 3] = [b"password", b"passwd", b"pword"];
+/// What names of secrets have in them: `password`, `room-password`, the `pword` of older vocabularies, and the `session`
+/// with which anybody could come back as the person it was given to.
+const WORDS: [&[u8]; 4] = [b"password", b"passwd", b"pword", b"session"];
 
-/// `frame` with `***` for each password: the values of attributes, and the contents of elements, whose names say that
-/// they are one. It looks at bytes, not at a parsed document, because what is not well-formed holds passwords too.
+/// `frame` with `***` for each secret: the values of attributes, and the contents of elements, whose names say that
+/// they are one. It looks at bytes, not at a parsed document, because what is not well-formed holds secrets too; where
+/// the end of one cannot be seen, too much is masked rather than too little.
 fn masked(frame: &[u8]) -> Cow<'_, [u8]> {
     let lower = frame.to_ascii_lowercase();
-    let words = WORDS.iter().flat_map(|word| memmem::find_iter(&lower, word));
-    let mut secrets: Vec<Range<usize>> = words.filter_map(|word| secret(frame, word)).collect();
+    let mut words: Vec<usize> = WORDS.iter().flat_map(|word| memmem::find_iter(&lower, word)).collect();
+    words.sort_unstable();
+    let (mut secrets, mut content): (Vec<Range<usize>>, _) = (Vec::new(), 0..0);
+    // Up to where names have been looked at. None is looked at twice, or else a frame of nothing but words would take its
+    // length squared.
+    let (mut seen, mut tag_end) = (0, None);
+    for word in words {
+        if word < seen || content.contains(&word) {
+            continue;
+        }
+        let name = name_around(frame, seen, word);
+        seen = name.end;
+        if let Some(value) = value_of(frame, &name) {
+            seen = seen.max(value.end);
+            secrets.push(value);
+        } else if let Some(found) = content_of(frame, &name, &mut tag_end) {
+            content = found;
+            secrets.push(content.clone());
+        }
+    }
     secrets.sort_unstable_by_key(|secret| secret.start);
-    let mut shown = Vec::new();
-    let mut done = 0;
-    for secret in secrets {
+    let (mut shown, mut done) = (Vec::new(), 0);
+    for secret in &secrets {
         if secret.start >= done {
             shown.extend_from_slice(&frame[done..secret.start]);
             shown.extend_from_slice(MASK);
         }
         done = done.max(secret.end);
     }
-    if shown.is_empty() {
+    if secrets.is_empty() {
         return Cow::Borrowed(frame);
     }
     shown.extend_from_slice(&frame[done..]);
     Cow::Owned(shown)
 }
 
-/// What the name in which there is a word of [`WORDS`] at `word` keeps secret: its value, or its content.
-fn secret(frame: &[u8], word: usize) -> Option<Range<usize>> {
+/// The name that has a word of [`WORDS`] at `word`; nothing before `from` belongs to it.
+fn name_around(frame: &[u8], from: usize, word: usize) -> Range<usize> {
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
-    let start = frame[..word].iter().rposition(|byte| !is_name(byte)).map_or(0, |before| before + 1);
+    let start = frame[from..word].iter().rposition(|byte| !is_name(byte)).map_or(from, |before| from + before + 1);
     // A colon that ends a name is JSON's.
-    let end =
-        word + frame[word..].iter().position(|byte| !is_name(byte) || *byte == b':').unwrap_or(frame.len() - word);
-    let rest = skip_while(frame, end, |byte| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\''));
-    if matches!(frame.get(rest), Some(b'=' | b':')) {
-        let value = skip_while(frame, rest + 1, |byte| byte.is_ascii_whitespace());
-        return Some(value_at(frame, value));
-    }
-    if start > 0 && frame[start - 1] == b'<' {
-        let content = end_of_tag(frame, end)?;
-        let closing = [b"</", &frame[start..end]].concat();
-        let length = memmem::find(&frame[content..], &closing).unwrap_or(frame.len() - content);
-        return Some(content..content + length);
-    }
-    None
+    start..skip_while(frame, word, |byte| is_name(byte) && *byte != b':')
 }
 
-/// The value that begins at `start`: up to its closing quote, or without quotes up to the next space or bracket.
-fn value_at(frame: &[u8], start: usize) -> Range<usize> {
-    let end_after = |from: usize, is_end: &dyn Fn(u8) -> bool| {
-        frame[from..].iter().position(|byte| is_end(*byte)).map_or(frame.len(), |length| from + length)
+/// The value of `name`, if it has one.
+fn value_of(frame: &[u8], name: &Range<usize>) -> Option<Range<usize>> {
+    let is_gap = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'\\');
+    let sign = skip_while(frame, name.end, is_gap);
+    let is_json = match frame.get(sign)? {
+        b'=' => false,
+        b':' => true,
+        _ => return None,
     };
-    match frame.get(start) {
-        Some(quote @ (b'"' | b'\'')) => start + 1..end_after(start + 1, &|byte| byte == *quote),
-        _ => start..end_after(start, &|byte| byte.is_ascii_whitespace() || matches!(byte, b'>' | b',' | b'}')),
+    let value = skip_while(frame, sign + 1, u8::is_ascii_whitespace);
+    Some(value_at(frame, value, is_json))
+}
+
+/// The content of the element called `name`, if it is one's name and there is some. `tag_end` is where the tag ends that
+/// was looked at last: no tag is looked through twice.
+fn content_of(frame: &[u8], name: &Range<usize>, tag_end: &mut Option<usize>) -> Option<Range<usize>> {
+    if name.start == 0 || frame[name.start - 1] != b'<' {
+        return None;
+    }
+    let end = tag_end.filter(|end| name.end <= *end).unwrap_or_else(|| end_of_tag(frame, name.end));
+    *tag_end = Some(end);
+    if end == frame.len() {
+        return (name.end < end).then_some(name.end..end);
+    }
+    if frame[end - 1] == b'/' {
+        return None;
+    }
+    let closing = [b"</", &frame[name.clone()]].concat();
+    let length = memmem::find(&frame[end + 1..], &closing).unwrap_or(frame.len() - end - 1);
+    Some(end + 1..end + 1 + length)
+}
+
+/// The value that begins at `start`: up to its closing quote, which may be escaped as the first one is; without quotes
+/// up to what ends a bare value.
+fn value_at(frame: &[u8], start: usize, is_json: bool) -> Range<usize> {
+    let rest = &frame[start..];
+    let quote = skip_while(rest, 0, |byte| *byte == b'\\');
+    let quotation = match rest.get(quote) {
+        Some(b'"' | b'\'') => &rest[..=quote],
+        Some(b'&') if quote == 0 => &rest[..rest.iter().position(|byte| *byte == b';').map_or(0, |end| end + 1)],
+        _ => &[],
+    };
+    if !quotation.is_empty() {
+        let is_escaped = |at: usize| is_json && quote == 0 && frame[..at].ends_with(b"\\");
+        let first = start + quotation.len();
+        let mut ends = memmem::find_iter(&frame[first..], quotation).map(|end| first + end);
+        return first..ends.find(|end| !is_escaped(*end)).unwrap_or(frame.len());
+    }
+    let is_end = |byte: &u8| match byte {
+        b',' | b'}' | b'>' | b'<' => true,
+        // What nobody quotes may have spaces in it.
+        _ if is_json => matches!(byte, b'\r' | b'\n'),
+        _ => byte.is_ascii_whitespace(),
+    };
+    match rest.first() {
+        // A list, or an object.
+        Some(b'[' | b'{') => start..frame.len(),
+        _ => start..skip_while(frame, start, |byte| !is_end(byte)),
     }
 }
 
-/// The position after the `>` of the start tag whose name ends at `at`; `None` when it has no content.
-fn end_of_tag(frame: &[u8], mut at: usize) -> Option<usize> {
-    loop {
-        at += memchr::memchr3(b'>', b'"', b'\'', &frame[at..])?;
+/// Where the `>` of the start tag is whose name ends at `at`; the frame's end when there is none.
+fn end_of_tag(frame: &[u8], mut at: usize) -> usize {
+    while let Some(length) = memchr::memchr3(b'>', b'"', b'\'', &frame[at..]) {
+        at += length;
         if frame[at] == b'>' {
-            return (frame[at - 1] != b'/').then_some(at + 1);
+            return at;
         }
-        at += 2 + memchr::memchr(frame[at], &frame[at + 1..])?;
+        let Some(length) = memchr::memchr(frame[at], &frame[at + 1..]) else { break };
+        at += 2 + length;
     }
+    frame.len()
 }
 
 fn skip_while(frame: &[u8], from: usize, skip: impl Fn(&u8) -> bool) -> usize {
@@ -148,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn passwords_are_masked_wherever_they_stand() {
+    fn secrets_are_masked_wherever_they_stand() {
         let rows = [
             (r#"<login nick="ann" password="s3cret"/>"#, r#"<login nick="ann" password="***"/>"#),
             (r#"<login password = 's3"c>ret' nick="a"/>"#, r#"<login password = '***' nick="a"/>"#),
@@ -163,6 +221,26 @@ mod tests {
             (r#"<room-password/>open"#, r#"<room-password/>open"#),
             (r#"{"password": "s3cret", "n": 1}"#, r#"{"password": "***", "n": 1}"#),
             (r#"{"password":12345,"n":1}"#, r#"{"password":***,"n":1}"#),
+            (r#"{"password":"s3\"cret","n":1}"#, r#"{"password":"***","n":1}"#),
+            (r#"{"password":["s3cret","s3cret"]}"#, r#"{"password":***"#),
+            (r#""{\"password\":\"s3cret\",\"n\":1}""#, r#""{\"password\":\"***\",\"n\":1}""#),
+            (r#"<a password="s3cret\" n="1"/>"#, r#"<a password="***" n="1"/>"#),
+            ("password: s3cret of three words\r\nn: 1", "password: ***\r\nn: 1"),
+            ("&lt;a password=&quot;s3 cret&quot; n=&quot;", "&lt;a password=&quot;***&quot; n=&quot;"),
+            ("<password n='>s3cret</password>", "<password***"),
+            ("<password\n>s3cret", "<password\n>***"),
+            ("<password <password n='1'/>", "<password <password n='1'/>"),
+            ("<password s3cret", "<password***"),
+            (r#"<login nick="ann" session="5ec3e7"/>"#, r#"<login nick="ann" session="***"/>"#),
+            (
+                r#"<welcome SESSION = '5ec3e7' x:session='5ec3e7' a="1"/>"#,
+                r#"<welcome SESSION = '***' x:session='***' a="1"/>"#,
+            ),
+            ("<login session=5ec3e7/>", "<login session=***>"),
+            ("<login session=5ec3e7", "<login session=***"),
+            ("session=5ec3e7&password=s3cret n=1", "session=*** n=1"),
+            ("<session>5ec3e7</session>", "<session>***</session>"),
+            ("<message>the session is over</message>", "<message>the session is over</message>"),
             (r#"<message>the password is known</message>"#, r#"<message>the password is known</message>"#),
             (r#"<password"#, r#"<password"#),
             (r#"password="#, r#"password=***"#),
@@ -170,6 +248,26 @@ mod tests {
         ];
         for (frame, expected) in rows {
             assert_eq!(String::from_utf8_lossy(&masked(frame.as_bytes())), expected, "{frame}");
+        }
+    }
+
+    #[test]
+    fn a_frame_of_nothing_but_names_is_looked_at_once() {
+        let count = (1 << 20) / "<password ".len();
+        for (frame, is_masked) in [
+            ("password", false),
+            ("<password ", true),
+            ("<password/>", false),
+            ("<password", true),
+            ("<password>", true),
+            ("<password></password>", true),
+            ("session=", true),
+            ("password='\\'", true),
+        ] {
+            let begun = std::time::Instant::now();
+            let shown = masked(frame.repeat(count).as_bytes()).len();
+            assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{frame}: {:?}", begun.elapsed());
+            assert_eq!(shown != frame.len() * count, is_masked, "{frame}");
         }
     }
 

@@ -186,7 +186,8 @@ impl Talk {
                 Step::Fault(text) => {
                     self.faults += 1;
                     // A line is sent when the one before has been answered: this is about the last one.
-                    let hint = if self.stops_at_faults { " (what follows is not sent without --keep-going)" } else { "" };
+                    let hint =
+                        if self.stops_at_faults { " (what follows is not sent without --keep-going)" } else { "" };
                     say(&format!("line {}: {text}{hint}", self.lines));
                     self.ended |= self.stops_at_faults;
                 }

@@ -126,9 +126,9 @@ impl Head {
         self.bytes.starts_with(b"HEAD ")
     }
 
-    /// Method and target for the log.
+    /// Method and path for the log. Its query is left out: people have put worse into one than passwords.
     pub(super) fn line(&self) -> String {
-        let line = self.bytes.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+        let line = self.bytes.split(|byte| matches!(byte, b'\r' | b'\n' | b'?')).next().unwrap_or_default();
         let line = String::from_utf8_lossy(line);
         line.trim_end_matches(" HTTP/1.1").chars().take(LOGGED_MAX).flat_map(char::escape_debug).collect()
     }
@@ -269,5 +269,142 @@ impl<'head> Request<'head> {
     #[must_use]
     pub fn visitor(&self) -> &'head Visitor<'head> {
         self.visitor
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A stream that comes in pieces of these lengths.
+    struct Pieces<'stream> {
+        rest: &'stream [u8],
+        lengths: std::iter::Cycle<std::slice::Iter<'stream, usize>>,
+    }
+
+    impl Read for Pieces<'_> {
+        fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+            let length = self.lengths.next().copied().unwrap_or(1).min(out.len());
+            self.rest.read(&mut out[..length])
+        }
+    }
+
+    /// What a stream amounts to, in pieces of these lengths: the host and path of its head and what follows it; or the
+    /// status of a refusal; or nothing yet.
+    fn read(stream: &[u8], pieces: &[usize]) -> Result<Option<(String, String, Vec<u8>)>, u16> {
+        let mut source = Pieces { rest: stream, lengths: pieces.iter().cycle() };
+        let head = Head::read_from(&mut source).map_err(|refusal| refusal.response.status())?;
+        let (Some(head), rest) = (head, source.rest) else { return Ok(None) };
+        let mut fields = room();
+        let parsed = head.parse(&mut fields).map_err(|refusal| refusal.response.status())?;
+        assert!(!head.line().contains(['\r', '\n', '?']));
+        let (host, path) = (parsed.host.to_owned(), parsed.path.to_owned());
+        Ok(Some((host, path, [&head.into_rest(), rest].concat())))
+    }
+
+    #[test]
+    fn heads_are_read_however_they_are_cut() {
+        let long = |bytes: usize| format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(bytes));
+        let many = |count: usize| format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "x: y\r\n".repeat(count));
+        let rows = [
+            ("GET / HTTP/1.1\r\nHost: a:1\r\n\r\n", Ok(Some(("a:1", "/")))),
+            ("GET / HTTP/1.1\nhost: a\n\n", Ok(Some(("a", "/")))),
+            ("HEAD /a%20b?c?d HTTP/1.1\r\nHOST:a \r\n\r\n", Ok(Some(("a", "/a%20b")))),
+            ("GET http://b:2/c HTTP/1.1\r\nHost: a\r\n\r\n", Ok(Some(("b:2", "/c")))),
+            ("GET HTTPS://b HTTP/1.1\r\nHost: a\r\n\r\n", Ok(Some(("b", "/")))),
+            ("GET http://b?c=/d HTTP/1.1\r\nHost: a\r\n\r\n", Ok(Some(("b", "/")))),
+            ("GET / HTTP/1.0\r\n\r\n", Ok(Some(("localhost", "/")))),
+            ("GET / HTTP/1.1\r\n\r\n", Err(400)),
+            ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", Err(400)),
+            ("GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", Err(400)),
+            ("GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", Err(400)),
+            ("GET * HTTP/1.1\r\nHost: a\r\n\r\n", Err(400)),
+            ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", Err(400)),
+            ("GET / HTTP/1.1\r\n Host: a\r\n\r\n", Err(400)),
+            ("GET / HTTP/1.1\r\nHost: a\0\r\n\r\n", Err(400)),
+            ("GET / HTTP/2.0\r\n\r\n", Err(505)),
+            ("GET /\r\n\r\n", Err(400)),
+            ("POST / HTTP/1.1\r\n", Err(405)),
+            ("HEADER / HTTP/1.1\r\n", Err(405)),
+            ("get / HTTP/1.1\r\n", Err(405)),
+            ("GETS", Err(405)),
+            ("GET", Ok(None)),
+            ("GET / HTTP/1.1\r\nHost: a\r\n", Ok(None)),
+            (&long(HEAD_BYTES_MAX - 32), Ok(Some(("a", "/")))),
+            (&long(HEAD_BYTES_MAX - 31), Err(431)),
+            (&many(FIELDS_MAX - 1), Ok(Some(("a", "/")))),
+            (&many(FIELDS_MAX), Err(431)),
+        ];
+        for (text, expected) in rows {
+            let ends = matches!(expected, Ok(Some(_)));
+            let stream = if ends { format!("{text}<a/>\0") } else { text.to_owned() };
+            let expected =
+                expected.map(|found| found.map(|(host, path)| (host.to_owned(), path.to_owned(), b"<a/>\0".to_vec())));
+            let shown = &text[..text.len().min(60)];
+            assert_eq!(read(stream.as_bytes(), &[stream.len()]), expected, "{shown:?}");
+            assert_eq!(read(stream.as_bytes(), &[1]), expected, "{shown:?}, byte by byte");
+            for cut in 1..stream.len().min(200) {
+                assert_eq!(read(stream.as_bytes(), &[cut, stream.len()]), expected, "{shown:?} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_log_line_holds_no_query_and_nothing_that_a_terminal_acts_upon() {
+        for (bytes, line) in [
+            (&b"GET /ws?session=5ec3e7 HTTP/1.1\r\n"[..], "GET /ws"),
+            (b"GET /\x1b[2J HTTP/1.1\r\n", "GET /\\u{1b}[2J"),
+            (b"HEAD / HTTP/1.0\r\n", "HEAD / HTTP/1.0"),
+            (b"GET /\xff HTTP/1.1", "GET /\u{fffd}"),
+        ] {
+            assert_eq!(Head { bytes: bytes.to_vec(), length: bytes.len() }.line(), line);
+        }
+    }
+
+    /// Pieces of heads, well made or not.
+    fn piece() -> impl Strategy<Value = Vec<u8>> {
+        let known = [
+            "GET ",
+            "HEAD ",
+            "/",
+            "http://",
+            "?",
+            " HTTP/1.1",
+            " HTTP/1.0",
+            "\r\n",
+            "\n",
+            "Host: a",
+            "Host:",
+            ": ",
+            "x",
+            "Content-Length: 1",
+            "Origin: null",
+            " ",
+            "\0",
+            "\r",
+            "%",
+            "[::1]:1",
+        ];
+        let known = prop::sample::select(known.to_vec()).prop_map(|text| text.as_bytes().to_vec());
+        prop_oneof![8 => known, 1 => prop::collection::vec(any::<u8>(), 0..4)]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_means_the_same_however_it_is_cut(
+            pieces in prop::collection::vec(piece(), 0..24),
+            cuts in prop::collection::vec(1usize..30, 1..6),
+        ) {
+            let stream = [b"GET ".to_vec(), pieces.concat()].concat();
+            let whole = read(&stream, &[stream.len()]);
+            let (by_byte, by_cuts) = (read(&stream, &[1]), read(&stream, &cuts));
+            prop_assert_eq!(&by_byte, &by_cuts);
+            // What is wrong may show sooner when the rest has come, too; what is right is the same.
+            if whole.is_ok() || by_byte.is_ok() {
+                prop_assert_eq!(&by_byte, &whole);
+            }
+        }
     }
 }
