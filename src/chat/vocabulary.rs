@@ -169,7 +169,7 @@ pub(super) fn of_person(set: &Element, nick: &Name) -> Element {
 }
 
 /// Where a message goes.
-pub(super) enum Place<'a> {
+pub(super) enum Addressee<'a> {
     Room(&'a Name),
     Person(&'a Name),
 }
@@ -178,14 +178,14 @@ pub(super) enum Place<'a> {
 pub(super) fn message(
     frame: &mut String,
     id: u64,
-    place: &Place<'_>,
+    place: &Addressee<'_>,
     from: &Name,
     time: &str,
     body: Body<'_>,
 ) -> usize {
     let (attribute, name) = match place {
-        Place::Room(name) => ("room", name),
-        Place::Person(name) => ("to", name),
+        Addressee::Room(name) => ("room", name),
+        Addressee::Person(name) => ("to", name),
     };
     frame.clear();
     let _ = write!(frame, "<message id=\"{id}\"");

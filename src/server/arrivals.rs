@@ -16,12 +16,12 @@ use crate::wire::Encode;
 
 /// Those who arrive at one listener, and what they are to get.
 pub(super) struct Arrivals {
-    state: Mutex<State>,
+    state: Mutex<Log>,
     outboxes: Arc<Outboxes>,
 }
 
 #[derive(Default)]
-struct State {
+struct Log {
     /// What was sent since the first of those who are arriving came, oldest first.
     log: VecDeque<Sent>,
     /// The position of the first frame in the log. Positions count up and are never used again.
@@ -84,7 +84,7 @@ impl Arrivals {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Log> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -112,7 +112,7 @@ impl Drop for Arrival {
     }
 }
 
-impl State {
+impl Log {
     /// Forgets what nobody waits for.
     fn trim(&mut self) {
         let end = self.first + self.log.len() as u64;

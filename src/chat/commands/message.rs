@@ -8,7 +8,7 @@ use crate::chat::error::{Code, Refusal};
 use crate::chat::history::Record;
 use crate::chat::name::{self, Typed};
 use crate::chat::presence::seat;
-use crate::chat::vocabulary::{self, Place, Written};
+use crate::chat::vocabulary::{self, Addressee, Written};
 use crate::server::Context;
 use crate::wire::SENT_FRAME_BYTES_MAX;
 
@@ -41,7 +41,7 @@ pub(in crate::chat) fn run(chat: &mut Chat, cx: &mut Context<'_>, request: &Requ
 fn to_room(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>, id: u64, room: &str) -> Result<(), Refusal> {
     let (user, room) = seat(&chat.users, &chat.rooms, request.from, room)?;
     let time = chat.clock.write(cx.now().unix);
-    let place = Place::Room(&room.name);
+    let place = Addressee::Room(&room.name);
     let attributes_end = vocabulary::message(&mut chat.frame, id, &place, &user.name, time, request.body());
     check_length(&chat.frame)?;
     // Before anybody sees it: a number is never given twice, whatever happens from here on.
@@ -58,7 +58,7 @@ fn to_person(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>, id: u
         return Err(Code::NoSuchUser.into());
     };
     let time = chat.clock.write(cx.now().unix);
-    vocabulary::message(&mut chat.frame, id, &Place::Person(&to.name), &user.name, time, request.body());
+    vocabulary::message(&mut chat.frame, id, &Addressee::Person(&to.name), &user.name, time, request.body());
     check_length(&chat.frame)?;
     chat.last_id = Some(id);
     let both = [receiver, request.from];
