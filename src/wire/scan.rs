@@ -34,6 +34,10 @@ impl Fault {
 /// Looks at all markup of `text`, once. Whatever is not well-formed enough to be understood here is passed over:
 /// there the parser stops, so it never works on more than was looked at.
 pub(super) fn scan(text: &str) -> Result<(), Fault> {
+    if text.starts_with('\u{feff}') {
+        // The parser drops one more, and a reader of streams none.
+        return Err(Fault::not_xml(0, "a second byte order mark"));
+    }
     let bytes = text.as_bytes();
     let mut namespaces = 0;
     let mut at = 0;

@@ -25,6 +25,7 @@ mod class;
 mod closing;
 mod descriptors;
 mod embedding;
+mod framings;
 mod harness;
 mod hostile;
 mod http;

@@ -221,6 +221,45 @@ fn everybody_gets_elements_that_fit_into_the_own_stream() {
 }
 
 #[test]
+fn the_namespaces_of_a_root_have_a_bound() {
+    let running = setup().serve(Probe::default());
+    let root = |bytes: usize| {
+        let declared: String = (0..bytes / 100).map(|n| format!(" xmlns:p{n:03}='{}'", "u".repeat(86))).collect();
+        format!("<r{declared}>")
+    };
+    // Each element gets those that it needs, and no others.
+    let mut client = begun(&running, &root(4_000));
+    client.write(b"<a/><p007:a b='p008:'/>");
+    let [seven, eight] = ["007", "008"].map(|n| format!("xmlns:p{n}='{}'", "u".repeat(86)));
+    hear(&mut client, &format!("<a/><p007:a {seven} {eight} b='p008:'/>"));
+    let mut client = running.connect();
+    client.write(root(4_200).as_bytes());
+    let refused = String::from_utf8(client.rest()).unwrap();
+    assert!(refused.starts_with("<error code=\"too-complex\"") && refused.contains("4096"), "{refused}");
+}
+
+#[test]
+fn a_limit_may_be_as_large_as_can_be_written() {
+    let running = setup().limits(|limits| limits.frame_bytes_max = u64::MAX).serve(Probe::default());
+    let mut client = begun(&running, "<r>");
+    client.write(b"<a/></r>");
+    hear(&mut client, "<a/></r>");
+    client.end();
+}
+
+#[test]
+fn comments_without_end_are_read_no_faster_than_frames() {
+    let setup = setup().limits(|limits| (limits.frames_per_second_max, limits.frames_burst_max) = (100, 100));
+    let running = setup.serve(Probe::default());
+    let mut client = begun(&running, "<r>");
+    // However little is read at a time.
+    let began = std::time::Instant::now();
+    client.write(format!("{}<a/>", "<!-- of thirty bytes or more -->".repeat(600)).as_bytes());
+    hear(&mut client, "<a/>");
+    assert!(began.elapsed() > std::time::Duration::from_millis(300), "{:?}", began.elapsed());
+}
+
+#[test]
 fn a_server_that_stops_ends_its_streams() {
     let running = setup().serve(Probe::default());
     let mut client = begun(&running, ROOT);
@@ -243,6 +282,15 @@ fn web_sockets_on_such_a_listener_send_frames_and_meet_the_streams() {
     assert_eq!(browser.receive(), (TEXT, b"<?xml version='1.0'?><a/>".to_vec()));
     client.write(b"<b/>");
     assert_eq!(browser.receive(), (TEXT, b"<b/>".to_vec()));
+    // Nobody ends the stream of another, nor begins it anew.
+    for bytes in ["</r>", "\u{feff}\u{feff}<?xml version='1.0'?><s>", "\u{feff}\u{feff}<r/>"] {
+        browser.send(TEXT, bytes.as_bytes());
+        let (_, answer) = browser.receive();
+        assert!(String::from_utf8(answer).unwrap().contains("not-xml"), "{bytes}");
+    }
+    browser.send(TEXT, "\u{feff}<!-- c --><c/>".as_bytes());
+    hear(&mut client, "<b/><c/>");
+    browser.receive();
     browser.send(TEXT, b"</r>");
     let (_, answer) = browser.receive();
     assert!(String::from_utf8(answer).unwrap().contains("not-xml"), "nobody ends the stream of another");

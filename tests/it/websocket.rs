@@ -235,6 +235,49 @@ fn what_is_begun_must_end_in_time() {
     }
 }
 
+/// Runs until the application has seen `count` seconds pass.
+fn ticking() -> (Probe, impl Fn(usize)) {
+    let (ticks, ticked) = std::sync::mpsc::channel();
+    let mut probe = Probe::default();
+    probe.on_tick = Box::new(move |_, ()| {
+        let _ = ticks.send(());
+    });
+    (probe, move |count| (0..count).for_each(|_| ticked.recv_timeout(DEADLINE).unwrap()))
+}
+
+#[test]
+fn who_has_begun_nothing_is_not_closed_for_it() {
+    let (probe, wait) = ticking();
+    let running = setup().limits(|limits| limits.frame_seconds_max = 1).serve(probe);
+    let (mut silent, mut pinging) = (Ws::open(running.address), Ws::open(running.address));
+    for _ in 0..3 {
+        pinging.send(PING, b"");
+        assert_eq!(pinging.receive(), (PONG, Vec::new()));
+        wait(1);
+    }
+    for ws in [&mut silent, &mut pinging] {
+        ws.send(BINARY, b"<a/>\0");
+        assert_eq!(ws.frames(), "<a/>\0");
+    }
+}
+
+#[test]
+fn a_ping_beside_each_fragment_gives_no_more_time() {
+    let mut running = setup().limits(|limits| limits.frame_seconds_max = 1).serve(Probe::default());
+    let mut ws = Ws::open(running.address);
+    let id = running.told.open();
+    ws.client.write(&fragment(BINARY, b"<a"));
+    let heard = loop {
+        ws.client.write(&[message(PING, b""), fragment(0, b"")].concat());
+        match ws.receive() {
+            (PONG, _) => {}
+            (_, heard) => break String::from_utf8(heard).unwrap(),
+        }
+    };
+    assert!(heard.starts_with("<error code=\"frame-timeout\">"), "{heard}");
+    assert_eq!(running.told.close(id), CloseReason::FrameTimeout { zero_byte_missing: false });
+}
+
 #[test]
 fn the_application_hears_of_a_websocket_after_the_handshake() {
     let mut probe = Probe::default();
@@ -404,6 +447,27 @@ fn pings_without_end_are_read_no_faster_than_frames() {
         assert!(begun.elapsed() > Duration::from_millis(900), "{:?}", begun.elapsed());
         ws.send(BINARY, b"<a/>\0");
         assert_eq!(ws.frames(), "<a/>\0");
+    }
+}
+
+#[test]
+fn fragments_without_end_are_read_no_faster_than_frames() {
+    let empty = [fragment(BINARY, b"<a/>\0"), fragment(0, b"").repeat(200), fragment(0x80, b"")].concat();
+    let short = [fragment(TEXT, b"<a"), fragment(0, b" ").repeat(200), fragment(0x80, b"/>")].concat();
+    let apart = [message(BINARY, b"<a"), message(BINARY, b" ").repeat(200), message(BINARY, b"/>\0")].concat();
+    let nothing = [message(BINARY, b"").repeat(200), message(BINARY, b"<a/>\0")].concat();
+    for fragments in [empty, short, apart, nothing] {
+        let setup = setup().limits(|limits| (limits.frames_per_second_max, limits.frames_burst_max) = (100, 100));
+        let running = setup.serve(Probe::default());
+        let mut ws = Ws::open(running.address);
+        let begun = Instant::now();
+        ws.client.write(&[fragments, message(BINARY, b"<b/>\0")].concat());
+        let mut heard = Vec::new();
+        while !heard.ends_with(b"<b/>") {
+            heard.extend(ws.receive().1);
+            heard.retain(|byte| *byte != 0);
+        }
+        assert!(begun.elapsed() > Duration::from_millis(900), "{:?}", begun.elapsed());
     }
 }
 
