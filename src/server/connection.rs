@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 use log::{debug, info};
 
 use super::arrivals::Arrival;
+use super::budget::Budget;
 use super::decoding::Decoding;
-use super::event::{Budget, Event, Opened};
+use super::event::{Event, Opened};
 use super::flood::{Bucket, Flooding};
 use super::framing::{Decoder, Encoder, nul};
 use super::intake::Intake;

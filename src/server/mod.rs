@@ -53,6 +53,12 @@ mod parting;
 // What the clients' threads tell the dispatcher.
 mod event;
 
+// How much of that may wait.
+mod budget;
+
+// What threads meet at.
+mod sync;
+
 // The one thread that decides.
 mod dispatcher;
 

@@ -12,13 +12,14 @@
 //! Knows: one client's link, its queue, what writes its frames. Must not know: who decided to send, which framing it is.
 
 use std::io::ErrorKind;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::batch::{Piece, Sending};
 use super::framing::{Encoder, Reply};
 use super::link::Link;
 use super::service::CloseReason;
+use super::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use super::waiting::{Outboxes, Waiting};
 
 /// How long a catch-up writer waits for more before it ends: a client that fell behind once tends to again.

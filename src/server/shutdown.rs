@@ -19,8 +19,9 @@ use crossbeam_channel::{Sender, TrySendError, bounded};
 use socket2::SockRef;
 
 use super::arrivals::Arrivals;
+use super::budget::Budget;
 use super::dispatcher::Dispatcher;
-use super::event::{Budget, EVENTS_MAX, Event};
+use super::event::{EVENTS_MAX, Event};
 use super::listener::{Listener, ListenerSettings};
 use super::observer::{Observer, Silent};
 use super::seats::Seats;
