@@ -88,7 +88,8 @@ pub(super) enum Command {
       another port, another room
   echo 'dinner is ready' | xmlsocket chat 127.0.0.1 --nick kitchen
       from a script: ends when all is answered",
-        after_help = "On a terminal, lines are read with a prompt and what others say appears above it. Otherwise the \
+        after_help = "On a terminal, lines are read with a prompt and what others say appears above it; a lost connection is \
+            made again. Otherwise the \
             lines are sent at a speed that the server's default limits allow, and at their end the program \
             waits for the answers and leaves. A line that is refused ends it with exit code 1, and those behind it are \
             not sent: they may have been meant for a room that it could not enter."

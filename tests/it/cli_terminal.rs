@@ -11,7 +11,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use crate::program::{Program, Serve, command, run_with};
-use crate::scripted::WAIT;
+use crate::scripted::{Scripted, WAIT};
 
 /// A person at a terminal.
 struct Person {
@@ -99,7 +99,7 @@ fn a_person_types_at_a_prompt_and_others_appear_above_it() {
 }
 
 #[test]
-fn names_have_colours_and_the_terminal_is_left_as_it_was() {
+fn names_have_colours() {
     let serve = Serve::start(&[]);
     let address = serve.address(0).to_string();
     let mut ann = Person::at_terminal(&["chat", &address, "--nick", "ann"], &[]);
@@ -107,15 +107,90 @@ fn names_have_colours_and_the_terminal_is_left_as_it_was() {
     run_with(&["chat", &address, "--nick", "bob"], "hello\n");
     ann.sees("[lobby] \u{1b}[");
     ann.sees("mbob\u{1b}[0m: hello");
-    let attributes = || rustix::termios::tcgetattr(&ann.keys).unwrap().local_modes;
-    assert!(!attributes().contains(rustix::termios::LocalModes::ICANON), "the editor reads keys");
-    // The server goes while the editor waits for a key.
-    assert_eq!(serve.stop().code, 0);
+}
+
+#[test]
+fn the_terminal_is_left_as_it_was() {
+    let scripted = Scripted::once(|mut peer| {
+        peer.hear();
+        peer.say("<welcome nick=\"ann\" re=\"1\"/>\0");
+        peer.hear();
+        peer.say("<room name=\"lobby\" topic=\"\" re=\"2\"/>\0");
+        assert_eq!(peer.hear(), "<message room=\"lobby\" id=\"3\">bye</message>");
+        peer.say("<ok re=\"3\"/>\0<bye reason=\"kicked\"/>\0");
+    });
+    let address = format!("127.0.0.1:{}", scripted.port());
+    let mut ann = Person::at_terminal(&["chat", &address, "--nick", "ann"], &[("NO_COLOR", "1")]);
+    ann.sees("[lobby] ann: ");
     let canonical = rustix::termios::LocalModes::ICANON;
     let keys = ann.keys.try_clone().unwrap();
+    let modes = || rustix::termios::tcgetattr(&keys).unwrap().local_modes;
+    assert!(!modes().contains(canonical), "the editor reads keys");
+    // The server closes while the editor waits for a key.
+    ann.press("bye\r");
     let ended = ann.program.end();
-    assert_eq!((ended.code, ended.stderr.as_str()), (1, "xmlsocket: the server closed the connection: shutdown\n"));
-    assert!(rustix::termios::tcgetattr(&keys).unwrap().local_modes.contains(canonical));
+    assert_eq!((ended.code, ended.stderr.as_str()), (1, "xmlsocket: the server closed the connection: kicked\n"));
+    assert!(modes().contains(canonical));
+    scripted.join();
+}
+
+#[test]
+fn a_lost_connection_is_made_again_and_what_was_typed_meanwhile_is_said() {
+    let (typed, is_typed) = channel();
+    let scripted = Scripted::run(move |listener| {
+        let mut peer = listener.accept();
+        assert_eq!(peer.hear(), "<login nick=\"ann\" id=\"1\"/>");
+        peer.say("<welcome nick=\"ann\" session=\"s\" re=\"1\"/>\0");
+        assert_eq!(peer.hear(), "<join room=\"lobby\" history=\"20\" id=\"2\"/>");
+        peer.say(
+            "<room name=\"lobby\" topic=\"\" re=\"2\"/>\0<message id=\"7\" room=\"lobby\" from=\"bob\">hi</message>\0",
+        );
+        assert_eq!(peer.hear(), "<message room=\"lobby\" id=\"3\">first</message>");
+        drop(peer);
+        let mut peer = listener.accept();
+        assert_eq!(peer.hear(), "<login nick=\"ann\" session=\"s\" id=\"4\"/>");
+        is_typed.recv_timeout(WAIT).unwrap();
+        peer.say("<welcome nick=\"ann\" session=\"s\" resumed=\"true\" re=\"4\"/>\0");
+        assert_eq!(peer.hear(), "<join room=\"lobby\" history=\"200\" after=\"7\" id=\"5\"/>");
+        peer.say("<room name=\"lobby\" topic=\"\" re=\"5\"/>\0");
+        assert_eq!(peer.hear(), "<message room=\"lobby\" id=\"6\">second</message>");
+        peer.say("<ok re=\"6\"/>\0");
+        assert_eq!(peer.hear(), "<quit/>");
+    });
+    let address = format!("127.0.0.1:{}", scripted.port());
+    let mut ann = Person::at_terminal(&["chat", &address, "--nick", "ann"], &[("NO_COLOR", "1")]);
+    ann.sees("[lobby] bob: hi");
+    ann.sees("[lobby] ann: ");
+    ann.press("first\r");
+    ann.sees("!! the server closed the connection; what you said last may not have arrived. What you type is kept");
+    ann.press("second\r");
+    ann.sees("second");
+    typed.send(()).unwrap();
+    ann.sees("-- the connection is back, ann");
+    ann.sees("-- you are in lobby, alone");
+    ann.sees("[lobby] ann: ");
+    ann.press("/quit\r");
+    assert_eq!(ann.program.end().code, 0);
+    scripted.join();
+}
+
+#[test]
+fn who_leaves_while_there_is_no_connection_is_told_what_was_not_sent() {
+    let serve = Serve::start(&[]);
+    let address = serve.address(0).to_string();
+    let mut ann = Person::at_terminal(&["chat", &address, "--nick", "ann"], &[("NO_COLOR", "1")]);
+    ann.sees("[lobby] ann: ");
+    assert_eq!(serve.stop().code, 0);
+    ann.sees(
+        "!! the server closed the connection: shutdown. What you type is kept until the connection is back; ^D ends",
+    );
+    ann.press("anybody?\r");
+    ann.sees("anybody?");
+    ann.sees("[lobby] ann: ");
+    ann.press("\u{4}");
+    let ended = ann.program.end();
+    let said = "xmlsocket: the connection was not back yet, and one line was not sent\n";
+    assert_eq!((ended.code, ended.stderr.as_str()), (1, said));
 }
 
 #[test]

@@ -2,15 +2,21 @@
 //!
 //! Knows: commands, the elements of the chat, which rooms one is in. Must not know: sockets, the screen, time.
 
-use super::speech::{Speech, content};
-use crate::cli::config::nearest;
-use xmlsocket::wire::{Document, Element, Frame};
+// What a frame says.
+mod frames;
 
-/// Nodes of a frame that is parsed: a server's list of rooms may be long.
-const NODES_MAX: u32 = 1 << 20;
+use super::speech::Speech;
+use crate::cli::config::nearest;
+use xmlsocket::wire::Element;
 
 /// Old messages that a person sees on entering a room.
 const HISTORY: u32 = 20;
+
+/// Messages that a person missed, at most, who sees them on coming back to a room.
+const MISSED: u32 = 200;
+
+/// Farewells after which nobody comes back unasked: the server, or the person elsewhere, wanted this end.
+const FINAL: [&str; 3] = ["taken-over", "kicked", "banned"];
 
 /// What `/help` shows.
 const HELP: &[(&str, &str)] = &[
@@ -44,6 +50,18 @@ pub(super) enum Step {
 struct Room {
     name: String,
     topic: String,
+    /// What it was entered with: a server that does not know the session any more asks for it again.
+    password: Option<String>,
+    /// The last message that was shown.
+    shown_up_to: Option<u64>,
+}
+
+/// A room that one has asked to enter.
+struct Entering {
+    /// The id of the request.
+    id: String,
+    name: String,
+    password: Option<String>,
 }
 
 /// A conversation, from login to farewell.
@@ -54,10 +72,16 @@ pub(super) struct Session {
     nick: String,
     /// The room to enter first.
     first_room: String,
-    /// Whether the login was accepted.
+    /// Whether the login was accepted, on this connection.
     logged_in: bool,
+    /// Whether it was, on any.
+    was_there: bool,
+    /// What brings one back over another connection as the same person; the server gives it.
+    key: Option<String>,
     /// The rooms that one is in; the last one is where words go.
     rooms: Vec<Room>,
+    /// The rooms that were asked for.
+    entering: Vec<Entering>,
     /// The ids of requests that wait for their answers.
     waiting: Vec<String>,
     requests: u64,
@@ -74,7 +98,10 @@ impl Session {
             nick: nick.to_owned(),
             first_room: first_room.to_owned(),
             logged_in: false,
+            was_there: false,
+            key: None,
             rooms: Vec::new(),
+            entering: Vec::new(),
             waiting: Vec::new(),
             requests: 0,
             leaving: false,
@@ -82,10 +109,23 @@ impl Session {
         }
     }
 
-    /// The first request.
+    /// The first request of a connection, be it the first or not.
     pub(super) fn begin(&mut self) -> Vec<Step> {
-        let nick = self.nick.clone();
-        vec![self.ask(Element::new("login").attribute("nick", nick))]
+        let login = Element::new("login").attribute("nick", &self.nick);
+        vec![self.ask(login.attribute_if_some("session", self.key.clone()))]
+    }
+
+    /// The connection is gone. Whether the person wants another one.
+    pub(super) fn lost(&mut self) -> bool {
+        let is_final = self.farewell.as_deref().is_some_and(|reason| FINAL.contains(&reason));
+        if self.leaving || !self.for_person || !self.was_there || is_final {
+            return false;
+        }
+        self.logged_in = false;
+        self.farewell = None;
+        self.waiting.clear();
+        self.entering.clear();
+        true
     }
 
     /// The last one.
@@ -125,6 +165,15 @@ impl Session {
             Some(room) => self.speech.message(&room.name, &self.nick, None, ""),
             None => format!("{}: ", self.speech.name(&self.nick)),
         }
+    }
+
+    /// A request to enter a room. `history` tells what was said there before.
+    fn ask_to_enter(&mut self, name: &str, password: Option<String>, after: Option<u64>) -> Step {
+        let history = self.for_person.then_some(if after.is_some() { MISSED } else { HISTORY });
+        let join = Element::new("join").attribute("room", name).attribute_if_some("password", password.clone());
+        let step = self.ask(join.attribute_if_some("history", history).attribute_if_some("after", after));
+        self.entering.push(Entering { id: self.requests.to_string(), name: name.to_owned(), password });
+        step
     }
 
     /// A request that is to be answered.
@@ -190,21 +239,19 @@ impl Session {
         if name.is_empty() {
             return wrong("/join");
         }
-        let password = (!password.is_empty()).then_some(argument(password).0);
+        let password = (!password.is_empty()).then(|| argument(password).0.to_owned());
         self.enter(name, password)
     }
 
     /// Enters a room, or turns to one that one is in.
-    fn enter(&mut self, name: &str, password: Option<&str>) -> Vec<Step> {
+    fn enter(&mut self, name: &str, password: Option<String>) -> Vec<Step> {
         if let Some(place) = self.room_place(name) {
             let room = self.rooms.remove(place);
             let text = format!("-- you are talking in {}", self.speech.name(&room.name));
             self.rooms.push(room);
             return vec![Step::Show(text)];
         }
-        let history = self.for_person.then_some(HISTORY);
-        let join = Element::new("join").attribute("room", name);
-        vec![self.ask(join.attribute_if_some("password", password).attribute_if_some("history", history))]
+        vec![self.ask_to_enter(name, password, None)]
     }
 
     fn leave_room(&mut self, rest: &str) -> Vec<Step> {
@@ -239,182 +286,6 @@ impl Session {
     fn room_place(&self, name: &str) -> Option<usize> {
         self.rooms.iter().position(|room| same(&room.name, name))
     }
-}
-
-/// Frames.
-impl Session {
-    /// What a frame says.
-    pub(super) fn on_frame(&mut self, frame: &Frame) -> Vec<Step> {
-        let document = match Document::parse(frame.clone(), NODES_MAX) {
-            Ok(document) => document,
-            // Some servers send empty frames as signs of life.
-            Err((frame, _)) if frame.is_empty() => return Vec::new(),
-            Err((frame, _)) => return vec![Step::Show(format!("?? {}", self.speech.text(&frame.lossy())))],
-        };
-        let answered = document.attribute("re").is_some_and(|re| {
-            let before = self.waiting.len();
-            self.waiting.retain(|id| id != re);
-            self.waiting.len() < before
-        });
-        let get = |name: &str| document.attribute(name).unwrap_or_default();
-        match document.root().tag_name().name() {
-            "welcome" => self.on_welcome(&document),
-            "room" => self.on_room(&document),
-            "message" => self.on_message(&document),
-            "joined" => {
-                self.tell(format!("-- {} entered {}", self.speech.name(get("nick")), self.speech.text(get("room"))))
-            }
-            "left" => self.on_left(&document),
-            "renamed" => self.on_renamed(get("from"), get("nick")),
-            "topic" => self.on_topic(&document),
-            "users" => self.on_users(&document),
-            "rooms" => self.on_rooms(&document),
-            "error" => self.on_error(&document, answered),
-            "ping" => {
-                vec![Step::Send(Element::new("pong").attribute_if_some("re", document.attribute("id")))]
-            }
-            "bye" => {
-                self.farewell = Some(self.speech.text(get("reason")));
-                Vec::new()
-            }
-            // Variables are for programs; the others answer what is not asked here, or say only that all is well.
-            "ok" | "pong" | "set" | "history" => Vec::new(),
-            _ => self.tell(format!("?? {}", self.speech.text(&document.frame().lossy()))),
-        }
-    }
-
-    fn tell(&self, text: String) -> Vec<Step> {
-        vec![Step::Show(text)]
-    }
-
-    fn on_welcome(&mut self, document: &Document) -> Vec<Step> {
-        self.logged_in = true;
-        if let Some(nick) = document.attribute("nick") {
-            nick.clone_into(&mut self.nick);
-        }
-        let server = self.speech.text(document.attribute("server").unwrap_or("a server without a name"));
-        let welcome = Step::Show(format!(
-            "-- welcome, {}: this is {server}; /help shows the commands",
-            self.speech.name(&self.nick)
-        ));
-        let room = self.first_room.clone();
-        let mut steps = if self.for_person { vec![welcome] } else { Vec::new() };
-        steps.extend(self.enter(&room, None));
-        steps
-    }
-
-    fn on_room(&mut self, document: &Document) -> Vec<Step> {
-        let name = document.attribute("name").unwrap_or_default().to_owned();
-        let topic = document.attribute("topic").unwrap_or_default().to_owned();
-        if let Some(place) = self.room_place(&name) {
-            self.rooms.remove(place);
-        }
-        let others = self.speech.people(people(document).filter(|(nick, _)| !same(nick, &self.nick)));
-        let company = if others.is_empty() { ", alone".to_owned() } else { format!(" with {others}") };
-        let mut steps = self.tell(format!("-- you are in {}{company}", self.speech.name(&name)));
-        if !topic.is_empty() {
-            steps.extend(self.tell(self.topic_sentence(&name, None, &topic)));
-        }
-        self.rooms.push(Room { name, topic });
-        steps
-    }
-
-    fn on_message(&self, document: &Document) -> Vec<Step> {
-        let get = |name: &str| document.attribute(name);
-        let text = content(document);
-        let from = get("from").unwrap_or_default();
-        let is_old = get("history").is_some();
-        let is_own = same(from, &self.nick);
-        let place = match (get("room"), get("to")) {
-            // What a person has typed stands there already, in just this form.
-            (Some(_), _) if is_own && self.for_person && !is_old && !text.starts_with("/me ") => return Vec::new(),
-            (Some(room), _) => room.to_owned(),
-            (None, Some(to)) if is_own => format!("private to {to}"),
-            (None, _) => "private".to_owned(),
-        };
-        self.tell(self.speech.message(&place, from, get("time").filter(|_| is_old), &text))
-    }
-
-    fn on_left(&mut self, document: &Document) -> Vec<Step> {
-        let get = |name: &str| document.attribute(name).unwrap_or_default();
-        let (nick, room) = (get("nick"), get("room"));
-        if same(nick, &self.nick)
-            && let Some(place) = self.room_place(room)
-        {
-            self.rooms.remove(place);
-        }
-        let reason = document.attribute("reason").map(|reason| format!(" ({})", self.speech.text(reason)));
-        let reason = reason.unwrap_or_default();
-        self.tell(format!("-- {} left {}{reason}", self.speech.name(nick), self.speech.text(room)))
-    }
-
-    fn on_renamed(&mut self, from: &str, to: &str) -> Vec<Step> {
-        if same(from, &self.nick) {
-            to.clone_into(&mut self.nick);
-        }
-        self.tell(format!("-- {} is now {}", self.speech.name(from), self.speech.name(to)))
-    }
-
-    fn on_topic(&mut self, document: &Document) -> Vec<Step> {
-        let name = document.attribute("room").unwrap_or_default();
-        let topic = content(document);
-        let text = self.topic_sentence(name, document.attribute("from"), &topic);
-        if let Some(place) = self.room_place(name) {
-            self.rooms[place].topic = topic;
-        }
-        self.tell(text)
-    }
-
-    fn topic_sentence(&self, room: &str, from: Option<&str>, topic: &str) -> String {
-        let room = self.speech.name(room);
-        let by = from.map(|from| format!(", says {}", self.speech.name(from))).unwrap_or_default();
-        if topic.is_empty() {
-            format!("-- {room} has no topic{by}")
-        } else {
-            format!("-- the topic of {room}{by}: {}", self.speech.text(topic))
-        }
-    }
-
-    fn on_users(&self, document: &Document) -> Vec<Step> {
-        let room = self.speech.name(document.attribute("room").unwrap_or_default());
-        let more = if document.attribute("more").is_some() { ", and more" } else { "" };
-        self.tell(format!("-- in {room}: {}{more}", self.speech.people(people(document))))
-    }
-
-    fn on_rooms(&self, document: &Document) -> Vec<Step> {
-        let rooms = document.root().children().filter(|node| node.has_tag_name("room"));
-        let mut steps: Vec<Step> = rooms
-            .map(|room| {
-                let get = |name: &str| self.speech.text(room.attribute(name).unwrap_or_default());
-                let lock = if room.attribute("locked").is_some() { ", password" } else { "" };
-                let name = self.speech.name(room.attribute("name").unwrap_or_default());
-                Step::Show(format!("   {name} ({}{lock}) {}", get("users"), get("topic")).trim_end().to_owned())
-            })
-            .collect();
-        if steps.is_empty() {
-            steps = self.tell("-- there is no room yet; /join NAME makes one".to_owned());
-        }
-        if document.attribute("more").is_some() {
-            steps.extend(self.tell("   and more".to_owned()));
-        }
-        steps
-    }
-
-    fn on_error(&self, document: &Document, answered: bool) -> Vec<Step> {
-        let text = self.speech.text(&content(document));
-        let text = if text.is_empty() { self.speech.text(document.attribute("code").unwrap_or("error")) } else { text };
-        // Without a name, or a script without its room, there is nothing left to do.
-        if answered && (!self.logged_in || !self.for_person && self.rooms.is_empty()) {
-            return vec![Step::Fail(text)];
-        }
-        vec![Step::Fault(text)]
-    }
-}
-
-/// The people that a frame lists: names and roles.
-fn people(document: &Document) -> impl Iterator<Item = (&str, Option<&str>)> {
-    let users = document.root().children().filter(|node| node.has_tag_name("user"));
-    users.map(|user| (user.attribute("nick").unwrap_or_default(), user.attribute("role")))
 }
 
 /// The first argument, which may stand in quotes, and what follows it.

@@ -1,6 +1,7 @@
 //! Tests of the session: lines in, requests out; frames in, sentences out. No socket, no screen.
 
 use super::*;
+use xmlsocket::wire::Frame;
 
 /// A session that has logged in as ann and entered the lobby; its next request has the id 3.
 fn in_lobby(for_person: bool) -> Session {
@@ -242,4 +243,55 @@ fn rooms_and_names_are_kept_track_of() {
     assert_eq!(type_in(&mut session, "/topic"), ["-- the topic of tea: mugs"]);
     hear(&mut session, r#"<bye reason="shutdown"/>"#);
     assert_eq!(session.farewell(), Some("shutdown"));
+}
+
+#[test]
+fn who_comes_back_is_the_same_person_in_the_same_rooms() {
+    let mut session = Session::new("ann", "lobby", Speech::plain(), true);
+    session.begin();
+    hear(&mut session, r#"<welcome nick="Ann" session="s1" re="1"/>"#);
+    hear(&mut session, r#"<room name="lobby" topic="" re="2"/>"#);
+    type_in(&mut session, "/join tea pw");
+    hear(&mut session, r#"<room name="tea" topic="" re="3"/>"#);
+    hear(&mut session, r#"<message id="7" room="tea" from="bob">hi</message>"#);
+    type_in(&mut session, "never answered");
+    assert!(session.lost() && !session.is_there() && !session.is_idle());
+    assert_eq!(lines(session.begin()), [r#"> <login nick="Ann" session="s1" id="5"/>"#]);
+    // The session is known: only what was missed is asked for.
+    assert_eq!(
+        hear(&mut session, r#"<welcome nick="Ann" session="s1" resumed="true" re="5"/>"#),
+        [
+            "-- the connection is back, Ann",
+            r#"> <join room="lobby" history="20" id="6"/>"#,
+            r#"> <join room="tea" password="pw" history="200" after="7" id="7"/>"#
+        ]
+    );
+    assert_eq!(hear(&mut session, r#"<room name="lobby" topic="" re="6"/>"#), ["-- you are in lobby, alone"]);
+    let locked = r#"<error code="wrong-password" re="7">Give the password.</error>"#;
+    assert_eq!(hear(&mut session, locked), ["! you are no longer in tea: Give the password."]);
+    assert_eq!((session.is_idle(), session.prompt().as_str()), (true, "[lobby] Ann: "));
+    // It is not known any more: its messages may be counted anew.
+    hear(&mut session, r#"<message id="9" room="lobby" from="bob">hi</message>"#);
+    assert!(session.lost());
+    session.begin();
+    let steps = hear(&mut session, r#"<welcome nick="Ann" session="s2" re="8"/>"#);
+    assert_eq!(steps[1..], [r#"> <join room="lobby" history="20" id="9"/>"#]);
+    assert!(session.lost());
+    assert_eq!(lines(session.begin()), [r#"> <login nick="Ann" session="s2" id="10"/>"#]);
+}
+
+#[test]
+fn who_was_never_in_who_is_a_script_and_who_was_sent_away_does_not_come_back() {
+    let mut stranger = Session::new("ann", "lobby", Speech::plain(), true);
+    stranger.begin();
+    assert!(!stranger.lost());
+    assert!(!in_lobby(false).lost());
+    for (reason, returns) in [("kicked", false), ("banned", false), ("taken-over", false), ("shutdown", true)] {
+        let mut session = in_lobby(true);
+        hear(&mut session, &format!("<bye reason='{reason}'/>"));
+        assert_eq!(session.lost(), returns, "{reason}");
+    }
+    let mut leaving = in_lobby(true);
+    leaving.leave();
+    assert!(!leaving.lost());
 }
