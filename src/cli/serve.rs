@@ -111,7 +111,7 @@ fn bind(config: &Config, grants: &SharedGrants, doors: &Doors) -> Result<Bound, 
     };
     let mut listeners = Vec::new();
     for (place, listener) in config.listeners.iter().enumerate() {
-        listeners.push(bind_one(&listener.address, take(place)?, settings(listener, grants, doors))?);
+        listeners.push(bind_one(&listener.address, take(place)?, settings(listener, config, grants, doors))?);
     }
     let policy = match &config.policy_listen {
         Some(address) => {
@@ -124,15 +124,16 @@ fn bind(config: &Config, grants: &SharedGrants, doors: &Doors) -> Result<Bound, 
     Ok(Bound { listeners, policy })
 }
 
-fn settings(config: &ListenerConfig, grants: &SharedGrants, doors: &Doors) -> ListenerSettings {
+fn settings(listener: &ListenerConfig, config: &Config, grants: &SharedGrants, doors: &Doors) -> ListenerSettings {
     let mut settings = ListenerSettings::default();
-    settings.frames = config.frames;
-    settings.framing = config.framing;
-    settings.flood = if config.app == App::Chat { Flood::Refuse } else { Flood::Pause };
-    settings.idle = config.app == App::Chat;
-    settings.policy = config.policy.then(|| grants.for_own_port());
-    settings.http = doors.for_listener(config);
-    settings.proxies.clone_from(&config.proxies);
+    settings.frames = listener.frames;
+    settings.framing = listener.framing;
+    settings.flood = if listener.app == App::Chat { Flood::Refuse } else { Flood::Pause };
+    settings.idle = listener.app == App::Chat;
+    settings.policy = listener.policy.then(|| grants.for_own_port());
+    settings.http = doors.for_listener(listener);
+    settings.proxies.clone_from(&listener.proxies);
+    settings.public_port = config.public_port;
     settings
 }
 

@@ -17,12 +17,13 @@ use super::arrivals::Arrival;
 use super::budget::Budget;
 use super::decoding::Decoding;
 use super::event::{Event, Opened};
+use super::first_bytes::FirstBytes;
 use super::flood::{Bucket, Flooding};
 use super::framing::{Decoder, Encoder, nul};
 use super::intake::Intake;
 use super::link::Link;
 use super::listener::{Flood, Frames, ListenerSettings};
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Pushed};
 use super::parting::{linger, send_frame};
 use super::refusal;
 use super::service::{CloseReason, ConnectionId, Message, Peer};
@@ -102,10 +103,13 @@ impl Connection {
             return reason;
         }
         match self.sniff(&mut first) {
-            Ok((Speaks::Frames, begun)) => match self.begin_reading(first, begun) {
-                Ok(reading) => self.read_frames(reading),
-                Err(reason) => reason,
-            },
+            Ok((Speaks::Frames, begun)) => {
+                self.release();
+                match self.begin_reading(first, begun) {
+                    Ok(reading) => self.read_frames(reading),
+                    Err(reason) => reason,
+                }
+            }
             Ok((Speaks::Http, _)) => self.answer_http(&first),
             Ok((Speaks::Tls, _)) => Box::new(CloseReason::NotXmlSocket("a TLS handshake")),
             Err(reason) => reason,
@@ -117,17 +121,28 @@ impl Connection {
         Limits::bound(self.limits.frame_seconds_max).map(Duration::from_secs)
     }
 
-    /// Makes the connection known to the application.
+    /// Makes the connection known to the application; says what may be sent to it at first.
     #[inline(never)]
-    fn announce(&mut self) {
+    fn announce(&mut self, first_bytes: FirstBytes) {
         let Some(arrival) = self.arrival.take() else { return };
         let outboxes = Arc::clone(&self.shared.outboxes);
         let write_timeout = Limits::bound(self.limits.write_seconds_max).map(Duration::from_secs);
-        let outbox = Arc::new(Outbox::new(Arc::clone(&self.link), Arc::clone(&self.encoder), outboxes, write_timeout));
+        let (link, encoder) = (Arc::clone(&self.link), Arc::clone(&self.encoder));
+        let outbox = Arc::new(Outbox::new(link, encoder, first_bytes, outboxes, write_timeout));
         self.outbox = Some(Arc::clone(&outbox));
         self.shared.observer.opened(self.id, &self.peer);
         let settings = Arc::clone(&self.settings);
         self.tell(Event::Opened(Box::new(Opened { id: self.id, peer: self.peer.clone(), outbox, settings, arrival })));
+    }
+
+    /// Lets leave what had to wait as long as the client might have been about to speak HTTP.
+    #[inline(never)]
+    fn release(&self) {
+        if let Some(outbox) = &self.outbox
+            && outbox.release() == Pushed::FellBehind
+        {
+            self.tell(Event::FellBehind(self.id, Arc::clone(outbox)));
+        }
     }
 
     /// Reads frames until the connection ends.
@@ -203,7 +218,7 @@ impl Connection {
         if let Some(encoder) = intake.take_encoder() {
             self.encoder = encoder;
         }
-        self.announce();
+        self.announce(FirstBytes::Free);
         if let Some(outbox) = &self.outbox {
             intake.answer_by(outbox);
         }

@@ -126,7 +126,7 @@ impl Decoding {
             return;
         };
         match outbox.reply(reply, is_goodbye) {
-            Pushed::Done => {}
+            Pushed::Done | Pushed::Held => {}
             Pushed::FellBehind => {
                 let _ = self.shared.inbox.send(Event::FellBehind(self.id, Arc::clone(outbox)));
             }

@@ -254,7 +254,7 @@ impl Engine {
     pub(super) fn ping(&mut self, id: ConnectionId) {
         let Some(Slot { outlet: Outlet::Outbox(outbox), .. }) = self.slot(id) else { return };
         match outbox.ping() {
-            Pushed::Done => {}
+            Pushed::Done | Pushed::Held => {}
             Pushed::FellBehind => {
                 let outbox = Arc::clone(outbox);
                 self.needs_writer(id, outbox);
@@ -371,6 +371,10 @@ impl Engine {
                     Pushed::FellBehind => {
                         self.laggards.push((slot.id, Arc::downgrade(outbox)));
                         self.behind.push((slot.id, Arc::clone(outbox)));
+                    }
+                    Pushed::Held => {
+                        info!("what {} is sent waits until it speaks: it could be taken for an HTTP response", slot.id);
+                        self.laggards.push((slot.id, Arc::downgrade(outbox)));
                     }
                     Pushed::Overflow => too_slow.push(slot.id),
                 },

@@ -77,6 +77,8 @@ pub struct ListenerSettings {
     /// The proxies that are believed when they say for whom they speak. A connection from one of them MUST begin with
     /// a PROXY header or an HTTP request.
     pub proxies: Vec<Network>,
+    /// The port under which browsers reach the listener, where that is another than its own.
+    pub public_port: Option<u16>,
     /// Whether policy requests are all that is answered.
     pub(super) policy_only: bool,
 }
@@ -92,6 +94,7 @@ impl Default for ListenerSettings {
             policy: None,
             http: None,
             proxies: Vec::new(),
+            public_port: None,
             policy_only: false,
         }
     }

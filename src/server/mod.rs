@@ -71,6 +71,9 @@ mod engine;
 // What is sent to all clients between two flushes.
 mod batch;
 
+// What may be sent to who has not spoken.
+mod first_bytes;
+
 // Bytes on their way to one client.
 mod outbox;
 

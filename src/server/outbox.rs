@@ -9,6 +9,9 @@
 //! What is pushed at a time is queued whole, so that the end of the queue is always the end of a message; there
 //! what a framing says by itself (an answer to a ping, a mirrored root, a goodbye) enters, from whichever thread.
 //!
+//! To a client that has not spoken nothing is sent that it could take for an answer to HTTP: see [`FirstBytes`]. That is
+//! decided here, under the lock, so that no request can come between.
+//!
 //! Knows: one client's link, its queue, what writes its frames. Must not know: who decided to send, which framing it is.
 
 use std::io::ErrorKind;
@@ -16,6 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::batch::{Piece, Sending};
+use super::first_bytes::FirstBytes;
 use super::framing::{Encoder, Reply};
 use super::link::Link;
 use super::service::CloseReason;
@@ -32,6 +36,8 @@ pub(super) enum Pushed {
     Done,
     /// Part of it is queued, and a catch-up writer must be started.
     FellBehind,
+    /// It is the first that waits until the client has spoken.
+    Held,
     /// It does not fit: the client must be closed.
     Overflow,
 }
@@ -49,8 +55,10 @@ pub(super) struct Outbox {
 struct State {
     /// Whether a catch-up writer sends, and not the dispatcher.
     behind: bool,
-    /// What waits. Empty when Level.
+    /// What waits. Empty when Level, unless it is held.
     waiting: Waiting,
+    /// What may be sent while the client has not spoken.
+    first_bytes: FirstBytes,
     /// What writes the client's frames.
     encoder: Arc<dyn Encoder>,
     /// Whether the client was told, in its framing's words, that nothing more comes.
@@ -67,12 +75,14 @@ impl Outbox {
     pub(super) fn new(
         link: Arc<Link>,
         encoder: Arc<dyn Encoder>,
+        first_bytes: FirstBytes,
         outboxes: Arc<Outboxes>,
         write_timeout: Option<Duration>,
     ) -> Outbox {
         let state = State {
             behind: false,
             waiting: Waiting::new(outboxes),
+            first_bytes,
             encoder,
             said_goodbye: false,
             finishing: false,
@@ -93,18 +103,20 @@ impl Outbox {
         if state.finishing || state.said_goodbye || self.link.is_dead() {
             return Pushed::Done;
         }
-        state.used = true;
         let (header, bytes) = sending.encoded(pieces, &state.encoder);
         let header = header.as_bytes();
         if header.is_empty() && bytes.is_empty() {
             return Pushed::Done;
         }
-        let sent = if state.behind { 0 } else { self.offer(header, &bytes) };
+        let held = state.first_bytes.holds(header) || state.first_bytes.holds(&bytes);
+        state.used |= !held;
+        let sent = if held || state.behind { 0 } else { self.offer(header, &bytes) };
         let rest = header.len() + bytes.len() - sent;
         if rest == 0 || self.link.is_dead() {
             return Pushed::Done;
         }
-        if !state.waiting.has_room(rest) {
+        // A client cannot be behind while so little was sent to it that more must be held; if it is, no writer may go on.
+        if !state.waiting.has_room(rest) || held && state.behind {
             // A part may have been sent. Nothing can follow it.
             self.link.kill(CloseReason::TooSlow);
             return Pushed::Overflow;
@@ -115,6 +127,16 @@ impl Outbox {
         let unsent = rest.min(bytes.len());
         let (kept, range) = sending.rest(pieces, &bytes, unsent, state.waiting.outboxes());
         state.waiting.push(kept, range);
+        self.queued(&mut state)
+    }
+
+    /// The client speaks no HTTP, or says nothing any more: what was held until this was known is sent.
+    pub(super) fn release(&self) -> Pushed {
+        let mut state = self.lock();
+        if !state.first_bytes.release() || state.waiting.is_empty() {
+            return Pushed::Done;
+        }
+        state.used = true;
         self.queued(&mut state)
     }
 
@@ -155,6 +177,9 @@ impl Outbox {
     pub(super) fn finish(&self, reason: &CloseReason) -> Pushed {
         let mut state = self.lock();
         self.link.stop_reading();
+        if state.first_bytes.are_held() {
+            state.waiting.clear();
+        }
         let mut pushed = Pushed::Done;
         let goodbye = state.encoder.goodbye(reason);
         if !goodbye.is_empty() && !state.said_goodbye && !state.finishing && !self.link.is_dead() {
@@ -170,10 +195,10 @@ impl Outbox {
         pushed
     }
 
-    /// What waits, as it counts in the bound of one client; `None` when the client is level.
+    /// What waits, as it counts in the bound of one client; `None` when nothing does.
     pub(super) fn waiting(&self) -> Option<usize> {
         let state = self.lock();
-        state.behind.then(|| state.waiting.count())
+        (state.behind || state.first_bytes.are_held()).then(|| state.waiting.count())
     }
 
     /// When the last byte was handed to the system after [`finish`](Outbox::finish); `None` while bytes wait.
@@ -188,6 +213,7 @@ impl Outbox {
             return false;
         }
         state.finishing = true;
+        state.waiting.clear();
         true
     }
 
@@ -230,7 +256,7 @@ impl Outbox {
 
     /// Sends `bytes`, or queues what the socket does not take now.
     fn append(&self, state: &mut State, bytes: &[u8]) -> Pushed {
-        let sent = if state.behind { 0 } else { self.offer(bytes, &[]) };
+        let sent = if state.first_bytes.holds(bytes) || state.behind { 0 } else { self.offer(bytes, &[]) };
         let rest = bytes.len() - sent;
         if rest == 0 || self.link.is_dead() {
             return Pushed::Done;
@@ -239,9 +265,11 @@ impl Outbox {
         self.queued(state)
     }
 
-    /// Notes that more waits, for the catch-up writer or for one that is to be started.
+    /// Notes that more waits, for the catch-up writer or for one that is to be started, or until the client speaks.
     fn queued(&self, state: &mut State) -> Pushed {
-        if state.behind {
+        if state.first_bytes.are_held() {
+            if state.waiting.is_one() { Pushed::Held } else { Pushed::Done }
+        } else if state.behind {
             self.work.notify_one();
             Pushed::Done
         } else {
@@ -311,7 +339,7 @@ mod tests {
             client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
             let link = Arc::new(Link::new(listener.accept().unwrap().0));
             let limits = Limits { outbox_bytes_max: 1 << 20, ..Limits::default() };
-            let outbox = Outbox::new(Arc::clone(&link), encoder, Outboxes::new(&limits), None);
+            let outbox = Outbox::new(Arc::clone(&link), encoder, FirstBytes::Free, Outboxes::new(&limits), None);
             let mut batch = Batch::default();
             let whole = batch.push_shared(&Frame::new("x".repeat(64 << 20)).unwrap());
             assert_eq!(outbox.push(&Sending::new(&batch), &[whole]), Pushed::Overflow);

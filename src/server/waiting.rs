@@ -124,6 +124,11 @@ impl Waiting {
         self.chunks.is_empty()
     }
 
+    /// Whether it is one chunk.
+    pub(super) fn is_one(&self) -> bool {
+        self.chunks.len() == 1
+    }
+
     /// What it counts in the client's own bound.
     pub(super) fn count(&self) -> usize {
         self.count

@@ -25,6 +25,7 @@ mod class;
 mod closing;
 mod descriptors;
 mod embedding;
+mod first_bytes;
 mod framings;
 mod harness;
 mod hostile;

@@ -12,6 +12,7 @@ use crossbeam_channel::bounded;
 use log::info;
 
 use super::super::event::Event;
+use super::super::first_bytes::FirstBytes;
 use super::super::framing::{DecodeEnd, Framed, stream};
 use super::super::http::{Answer, Visitor};
 use super::super::intake::Intake;
@@ -78,25 +79,34 @@ impl Connection {
             _ if self.settings.framing.begins_with_the_client() => self.frame_timeout(),
             seconds @ 1.. if may_be_another => Some(Duration::from_secs(seconds)),
             _ => {
-                self.announce();
+                self.announce_silent();
                 None
             }
         };
         let must_speak = self.settings.policy_only || self.settings.framing.begins_with_the_client();
         loop {
             match self.read_some(first, timeout) {
-                Ok(0) => return Err(Box::new(CloseReason::ByPeer)),
+                Ok(0) => {
+                    self.release();
+                    return Err(Box::new(CloseReason::ByPeer));
+                }
                 Ok(_) => return Ok(Instant::now()),
                 Err(error) if error.kind() == ErrorKind::WouldBlock && must_speak => {
                     return Err(Box::new(CloseReason::FrameTimeout { zero_byte_missing: false }));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     timeout = None;
-                    self.announce();
+                    self.announce_silent();
                 }
                 Err(error) => return Err(Box::new(CloseReason::Lost(error.to_string()))),
             }
         }
+    }
+
+    /// Makes a connection known that has said nothing. It may still be a browser's, whose request is on the way.
+    fn announce_silent(&mut self) {
+        let ports = [self.peer.local_address.port(), self.settings.public_port.unwrap_or(0)];
+        self.announce(FirstBytes::of_silent(&ports));
     }
 
     /// Reads what is there into `first`, waiting at most `timeout`.
@@ -242,7 +252,7 @@ impl Connection {
         self.encoder = framing.encoder;
         // What is written from here on, the outbox writes, with its own deadline.
         let _ = self.link.set_write_timeout(None);
-        self.announce();
+        self.announce(FirstBytes::Free);
         self.outbox.as_ref()?;
         let decoding = self.decoding(framing.decoder);
         let intake = Intake::new(Arc::clone(&self.link), unread, Some(decoding), self.frame_timeout(), Instant::now());
