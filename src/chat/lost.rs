@@ -33,6 +33,8 @@ const EXPIRING_MAX: usize = 200;
 /// A person whose link was lost.
 pub(super) struct Lost {
     pub(super) name: Arc<Name>,
+    /// The number by which others can mean this person.
+    pub(super) number: u64,
     pub(super) session: Session,
     /// The rooms that the person was in.
     pub(super) places: Vec<Place>,
@@ -88,9 +90,9 @@ impl LostPeople {
         sessions_max: Option<u64>,
         now: Instant,
     ) -> Vec<Lost> {
-        let User { name, session, variables, address, .. } = user;
+        let User { name, number, session, variables, address, .. } = user;
         self.serial += 1;
-        let lost = Lost { name, session, places, variables, address, since: now, serial: self.serial };
+        let lost = Lost { name, number, session, places, variables, address, since: now, serial: self.serial };
         self.order.insert(lost.serial, session);
         self.change_share(address, |share| {
             share.serials.insert(lost.serial);
@@ -187,7 +189,7 @@ mod tests {
         variables.set("v", value, vocabulary::set_of_person("v", value), None).expect("the first variable");
         let name = Arc::new(Name::nick(Typed::new("ann").expect("short")).expect("a nick"));
         let address = AddressKey::of(std::net::Ipv4Addr::from_bits(0x0a00_0000 + address).into());
-        User { name, session: Session(session), rooms: Vec::new(), variables, address }
+        User { name, number: 0, session: Session(session), rooms: Vec::new(), variables, address }
     }
 
     /// Keeps somebody and gives the sessions that were forgotten for it.

@@ -99,6 +99,8 @@ pub struct Chat {
     history: Box<dyn History>,
     /// The number of the message sent last; `None` before the first event, which tells the time to begin with.
     last_id: Option<u64>,
+    /// The number of the person who logged in last.
+    last_person: u64,
     clock: Clock,
     /// What sessions are made of.
     random: Random,
@@ -120,6 +122,7 @@ impl Chat {
             rooms: Rooms::default(),
             history,
             last_id: None,
+            last_person: 0,
             clock: Clock::new(),
             random,
             frame: String::new(),
@@ -139,6 +142,12 @@ impl Chat {
         let history = &self.history;
         let first = || (cx.now().unix.as_micros() as u64).max(history.last_id().map_or(1, |last| last + 1)) - 1;
         *self.last_id.get_or_insert_with(first)
+    }
+
+    /// A number for a person who logs in. It is at least the time in microseconds, and so above all of earlier runs.
+    fn next_person(&mut self, cx: &Context<'_>) -> u64 {
+        self.last_person = (self.last_person + 1).max(cx.now().unix.as_micros() as u64);
+        self.last_person
     }
 
     /// The most bytes of all that one request may bring its sender at once: a client that reads must not be closed

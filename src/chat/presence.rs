@@ -52,7 +52,7 @@ impl Chat {
         user.rooms.push(Arc::clone(key));
         room.enter(id, &user.name, user.session);
         let told = user.variables.bytes() <= INTRODUCTION_BYTES_MAX;
-        let joined = vocabulary::joined(&room.name, &user.name);
+        let joined = vocabulary::joined(&room.name, user);
         let joined = joined.attribute_if_some("variables", (!told).then_some("true"));
         if cx.send_all(room.others(id), &joined) == 0 || !told {
             return;

@@ -46,6 +46,8 @@ impl fmt::Display for Session {
 /// A person who is logged in.
 pub(super) struct User {
     pub(super) name: Arc<Name>,
+    /// The number by which others can mean this person, whoever has the nick. It is never given again.
+    pub(super) number: u64,
     pub(super) session: Session,
     /// The rooms that the person is in, in the order of joining. Each has the person among its members.
     pub(super) rooms: Vec<Key>,

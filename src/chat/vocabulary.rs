@@ -12,6 +12,7 @@ use super::error::Refusal;
 use super::history::Record;
 use super::name::Name;
 use super::room::{Member, Role, Room};
+use super::user::User;
 use crate::wire::{Document, Element, Encode, escape};
 
 /// The attribute that marks a message that is told again.
@@ -80,12 +81,14 @@ pub(super) fn ok(id: Option<&str>) -> Element {
     answered(Element::new("ok"), id)
 }
 
-/// Writes into `frame`, which is overwritten, that the message was sent under this number.
-pub(super) fn ok_message(frame: &mut String, id: &str, message: u64) {
+/// Writes into `frame`, which is overwritten, that the message was sent under this number, and to which person.
+pub(super) fn ok_message(frame: &mut String, id: &str, message: u64, person: Option<u64>) {
     frame.clear();
     frame.push_str("<ok");
     push_re(frame, Some(id));
-    let _ = write!(frame, " message=\"{message}\"/>");
+    let _ = write!(frame, " message=\"{message}\"");
+    push_person(frame, person);
+    frame.push_str("/>");
 }
 
 /// The server would like a sign of life.
@@ -133,8 +136,9 @@ pub(super) fn renamed(from: &Name, to: &Name) -> Element {
 }
 
 /// Somebody entered a room.
-pub(super) fn joined(room: &Name, nick: &Name) -> Element {
-    Element::new("joined").attribute("room", &room.shown).attribute("nick", &nick.shown)
+pub(super) fn joined(room: &Name, user: &User) -> Element {
+    let joined = Element::new("joined").attribute("room", &room.shown).attribute("nick", &user.name.shown);
+    joined.attribute("person", user.number)
 }
 
 /// Somebody left a room.
@@ -174,12 +178,13 @@ pub(super) enum Addressee<'a> {
     Person(&'a Name),
 }
 
-/// Writes a message into `frame`, which is overwritten. Gives the position after its last attribute.
+/// Writes a message into `frame`, which is overwritten. It is from a name, and says from which person if that is given.
+/// Gives the position after its last attribute.
 pub(super) fn message(
     frame: &mut String,
     id: u64,
     place: &Addressee<'_>,
-    from: &Name,
+    (from, person): (&Name, Option<u64>),
     time: &str,
     body: Body<'_>,
 ) -> usize {
@@ -189,9 +194,10 @@ pub(super) fn message(
     };
     frame.clear();
     let _ = write!(frame, "<message id=\"{id}\"");
-    for (attribute, written) in [(attribute, &*name.escaped), ("from", &*from.escaped), ("time", time)] {
-        push_attribute(frame, attribute, written);
-    }
+    push_attribute(frame, attribute, &name.escaped);
+    push_attribute(frame, "from", &from.escaped);
+    push_person(frame, person);
+    push_attribute(frame, "time", time);
     for (name, value) in body.0.declarations() {
         let _ = write!(frame, " {name}={value}");
     }
@@ -211,11 +217,12 @@ impl People {
         People { entries: String::new(), listed: 0 }
     }
 
-    pub(super) fn push(&mut self, member: &Member, role: Role) {
+    pub(super) fn push(&mut self, member: &Member, role: Role, person: Option<u64>) {
         self.listed += 1;
         self.entries.push_str("<user");
         push_attribute(&mut self.entries, "nick", &member.name.escaped);
         push_attribute(&mut self.entries, "role", role.as_str());
+        push_person(&mut self.entries, person);
         self.entries.push_str("/>");
     }
 
@@ -292,6 +299,12 @@ pub(super) fn history(room: &Name, records: &[Record], more: bool, id: Option<&s
 /// The most bytes that `text` has once it is escaped.
 pub(super) fn written_bytes_max(text: &str) -> usize {
     6 * text.len()
+}
+
+fn push_person(frame: &mut String, person: Option<u64>) {
+    if let Some(person) = person {
+        let _ = write!(frame, " person=\"{person}\"");
+    }
 }
 
 fn push_re(frame: &mut String, id: Option<&str>) {

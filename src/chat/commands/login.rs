@@ -28,7 +28,8 @@ pub(in crate::chat) fn run(chat: &mut Chat, cx: &mut Context<'_>, request: &Requ
         _ => {
             let name = Arc::new(wanted(chat, request)?);
             let session = Session::new(&mut *chat.random);
-            enter(chat, cx, request.from, name, session, Variables::default());
+            let number = chat.next_person(cx);
+            enter(chat, cx, request.from, (name, number, session), Variables::default());
             false
         }
     };
@@ -47,12 +48,11 @@ fn enter(
     chat: &mut Chat,
     cx: &mut Context<'_>,
     id: ConnectionId,
-    name: Arc<Name>,
-    session: Session,
+    (name, number, session): (Arc<Name>, u64, Session),
     variables: Variables,
 ) {
     let address = address(cx, id);
-    chat.users.insert(id, User { name, session, rooms: Vec::new(), variables, address });
+    chat.users.insert(id, User { name, number, session, rooms: Vec::new(), variables, address });
     chat.guests.remove(&id);
 }
 
@@ -84,7 +84,7 @@ fn come_back(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>, sessi
     let name =
         if chat.users.resembles(&lost.name, None) { Arc::new(wanted(chat, request)?) } else { Arc::clone(&lost.name) };
     let Some(lost) = chat.lost.find(session) else { return Ok(()) };
-    enter(chat, cx, request.from, name, session, lost.variables);
+    enter(chat, cx, request.from, (name, lost.number, session), lost.variables);
     for place in lost.places {
         if chat.rooms.get(&place.key).is_some_and(|room| room.admits(&place)) {
             chat.enter(cx, request.from, &place.key);

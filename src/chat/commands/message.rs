@@ -22,16 +22,16 @@ const CAPACITY_KEPT: usize = 64 << 10;
 /// the frame is written once, whoever gets it, and shared with the history.
 pub(in crate::chat) fn run(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Refusal> {
     let id = chat.last_id(cx) + 1;
-    match (request.attribute("room")?, request.attribute("to")?) {
-        (Some(room), None) => to_room(chat, cx, request, id, room)?,
-        (None, Some(nick)) => to_person(chat, cx, request, id, nick)?,
+    let person = match (request.attribute("room")?, request.attribute("to")?) {
+        (Some(room), None) => to_room(chat, cx, request, id, room).map(|()| None)?,
+        (None, Some(nick)) => Some(to_person(chat, cx, request, id, nick)?),
         _ => {
             let text = "A message goes to one place: <message room=\"..\"> or <message to=\"..\">.";
             return Err(Refusal::new(Code::BadRequest, text));
         }
-    }
+    };
     if let Some(request_id) = request.id {
-        vocabulary::ok_message(&mut chat.frame, request_id, id);
+        vocabulary::ok_message(&mut chat.frame, request_id, id, person);
         cx.send(request.from, &Written(&chat.frame));
     }
     chat.frame.shrink_to(CAPACITY_KEPT);
@@ -42,7 +42,7 @@ fn to_room(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>, id: u64
     let (user, room) = seat(&chat.users, &chat.rooms, request.from, room)?;
     let time = chat.clock.write(cx.now().unix);
     let place = Addressee::Room(&room.name);
-    let attributes_end = vocabulary::message(&mut chat.frame, id, &place, &user.name, time, request.body());
+    let attributes_end = vocabulary::message(&mut chat.frame, id, &place, (&user.name, None), time, request.body());
     check_length(&chat.frame)?;
     // Before anybody sees it: a number is never given twice, whatever happens from here on.
     chat.last_id = Some(id);
@@ -51,20 +51,34 @@ fn to_room(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>, id: u64
     Ok(())
 }
 
-fn to_person(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>, id: u64, nick: &str) -> Result<(), Refusal> {
+/// Sends it to who has the nick, if that is the person whom the request means. Gives that person's number.
+fn to_person(
+    chat: &mut Chat,
+    cx: &mut Context<'_>,
+    request: &Request<'_>,
+    id: u64,
+    nick: &str,
+) -> Result<u64, Refusal> {
+    let meant = request.number("person")?;
     let receiver =
         Typed::new(nick).and_then(name::key).and_then(|key| chat.users.with_nick(&key)).ok_or(Code::NoSuchUser)?;
     let (Some(user), Some(to)) = (chat.users.get(request.from), chat.users.get(receiver)) else {
         return Err(Code::NoSuchUser.into());
     };
+    // Whoever took the nick since is somebody else.
+    if meant.is_some_and(|meant| meant != to.number) {
+        return Err(Refusal::new(Code::NoSuchUser, "Who has this nick now is not the person that you mean."));
+    }
+    let number = to.number;
     let time = chat.clock.write(cx.now().unix);
-    vocabulary::message(&mut chat.frame, id, &Addressee::Person(&to.name), &user.name, time, request.body());
+    let place = Addressee::Person(&to.name);
+    vocabulary::message(&mut chat.frame, id, &place, (&user.name, Some(user.number)), time, request.body());
     check_length(&chat.frame)?;
     chat.last_id = Some(id);
     let both = [receiver, request.from];
     let receivers = if receiver == request.from { &both[..1] } else { &both[..] };
     cx.send_all(receivers.iter().copied(), &Written(&chat.frame));
-    Ok(())
+    Ok(number)
 }
 
 fn check_length(frame: &str) -> Result<(), Refusal> {

@@ -63,7 +63,8 @@ pub(in crate::chat) fn list(
             listing.more = true;
             break;
         }
-        listing.people.push(member, room.role(member.id));
+        let person = users.get(member.id).map(|user| user.number);
+        listing.people.push(member, room.role(member.id), person);
         listing.variables_bytes += bytes;
         let variables = user.into_iter().flat_map(|user| user.variables.iter());
         listing.variables.extend(variables.map(|set| vocabulary::of_person(set, &member.name)));
