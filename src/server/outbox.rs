@@ -100,7 +100,7 @@ impl Outbox {
     /// MUST be called by the dispatcher only: it alone decides the order.
     pub(super) fn push(&self, sending: &Sending<'_>, pieces: &[Piece]) -> Pushed {
         let mut state = self.lock();
-        if state.finishing || state.said_goodbye || self.link.is_dead() {
+        if self.is_over(&state) {
             return Pushed::Done;
         }
         let (header, bytes) = sending.encoded(pieces, &state.encoder);
@@ -121,10 +121,10 @@ impl Outbox {
             self.link.kill(CloseReason::TooSlow);
             return Pushed::Overflow;
         }
-        if sent < header.len() {
-            state.waiting.push_own(&header[sent..]);
+        let (header, unsent) = left(header, bytes.len(), sent);
+        if !header.is_empty() {
+            state.waiting.push_own(header);
         }
-        let unsent = rest.min(bytes.len());
         let (kept, range) = sending.rest(pieces, &bytes, unsent, state.waiting.outboxes());
         state.waiting.push(kept, range);
         self.queued(&mut state)
@@ -163,7 +163,7 @@ impl Outbox {
     }
 
     fn say(&self, state: &mut State, bytes: &[u8]) -> Pushed {
-        if state.finishing || state.said_goodbye || self.link.is_dead() || bytes.is_empty() {
+        if self.is_over(state) || bytes.is_empty() {
             return Pushed::Done;
         }
         if state.behind && !state.waiting.has_room(bytes.len()) {
@@ -182,7 +182,7 @@ impl Outbox {
         }
         let mut pushed = Pushed::Done;
         let goodbye = state.encoder.goodbye(reason);
-        if !goodbye.is_empty() && !state.said_goodbye && !state.finishing && !self.link.is_dead() {
+        if !self.is_over(&state) && !goodbye.is_empty() {
             state.said_goodbye = true;
             pushed = self.append(&mut state, &goodbye);
         }
@@ -221,20 +221,22 @@ impl Outbox {
     pub(super) fn catch_up(&self) {
         let _ = self.link.set_write_timeout(self.write_timeout);
         let mut state = self.lock();
+        let mut lingered = false;
         while !self.link.is_dead() {
             let Some((bytes, range)) = state.waiting.front() else {
                 if state.finishing {
                     return self.end(&mut state);
-                }
-                let (waited, timeout) = self.work.wait_timeout(state, LINGER).unwrap_or_else(PoisonError::into_inner);
-                state = waited;
-                if timeout.timed_out() && state.waiting.is_empty() && !state.finishing {
+                } else if lingered {
                     state.behind = false;
                     return;
                 }
+                let (waited, timeout) = self.work.wait_timeout(state, LINGER).unwrap_or_else(PoisonError::into_inner);
+                state = waited;
+                lingered = timeout.timed_out();
                 continue;
             };
             drop(state);
+            lingered = false;
             let sent = self.link.send(&bytes[range]);
             state = self.lock();
             match sent {
@@ -263,6 +265,11 @@ impl Outbox {
         }
         state.waiting.push_own(&bytes[sent..]);
         self.queued(state)
+    }
+
+    /// Whether nothing may be written any more.
+    fn is_over(&self, state: &State) -> bool {
+        state.finishing || state.said_goodbye || self.link.is_dead()
     }
 
     /// Notes that more waits, for the catch-up writer or for one that is to be started, or until the client speaks.
@@ -304,52 +311,12 @@ impl Outbox {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::io::Read;
-    use std::net::{TcpListener, TcpStream};
-
-    use super::super::batch::Batch;
-    use super::super::framing::{Framing, Header};
-    use super::*;
-    use crate::wire::{Frame, Limits};
-
-    /// A framing with a header, and a goodbye.
-    struct Behind;
-
-    impl Encoder for Behind {
-        fn header(&self, bytes: usize) -> Option<Header> {
-            Some(Header::new(&(bytes as u64).to_be_bytes()))
-        }
-
-        fn encode(&self, _frame: &[u8], _out: &mut Vec<u8>) {}
-
-        fn goodbye(&self, _reason: &CloseReason) -> Vec<u8> {
-            b"goodbye".to_vec()
-        }
-    }
-
-    #[test]
-    fn nothing_follows_a_message_that_was_cut_off() {
-        let encoders: [(Arc<dyn Encoder>, &[u8]); 2] =
-            [(Framing::Nul.encoder(true), b""), (Arc::new(Behind), &((64_u64 << 20) + 1).to_be_bytes())];
-        for (encoder, header) in encoders {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-            client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-            let link = Arc::new(Link::new(listener.accept().unwrap().0));
-            let limits = Limits { outbox_bytes_max: 1 << 20, ..Limits::default() };
-            let outbox = Outbox::new(Arc::clone(&link), encoder, FirstBytes::Free, Outboxes::new(&limits), None);
-            let mut batch = Batch::default();
-            let whole = batch.push_shared(&Frame::new("x".repeat(64 << 20)).unwrap());
-            assert_eq!(outbox.push(&Sending::new(&batch), &[whole]), Pushed::Overflow);
-            // The application had closed it in the same breath: then that is why it is let go.
-            assert_eq!(outbox.finish(&CloseReason::PolicyServed), Pushed::Done);
-            drop((outbox, link));
-            let mut got = Vec::new();
-            client.read_to_end(&mut got).unwrap();
-            let payload = got.strip_prefix(header).unwrap();
-            assert!(!payload.is_empty() && payload.iter().all(|byte| *byte == b'x'), "{}", header.escape_ascii());
-        }
-    }
+/// What is left of `header` and the `bytes` bytes behind it when `sent` bytes of both were sent.
+fn left(header: &[u8], bytes: usize, sent: usize) -> (&[u8], usize) {
+    let of_header = sent.min(header.len());
+    (&header[of_header..], bytes - (sent - of_header))
 }
+
+#[cfg(test)]
+#[path = "outbox_tests.rs"]
+mod tests;
