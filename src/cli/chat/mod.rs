@@ -167,12 +167,15 @@ impl Talk {
                 recv(lines) -> line => match line {
                     Ok(Input::Line(line)) => {
                         self.pace.spend(line.len(), Instant::now());
-                        self.screen.line_taken();
+                        self.screen.input_taken();
                         self.lines += 1;
                         self.on_line(line)?;
                     }
                     Ok(Input::Failed(error)) => return Err(Failure::run_time(format!("cannot read the input: {error}"))),
-                    Ok(Input::End) | Err(_) => self.ended = true,
+                    Ok(Input::End) | Err(_) => {
+                        self.screen.input_taken();
+                        self.ended = true;
+                    }
                 },
                 recv(deadline) -> _ => if matches!(next, Next::Answer(_)) {
                     self.on_silence()?;

@@ -5,10 +5,10 @@
 use std::io::{self, BufRead};
 use std::os::fd::AsFd;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use rustyline::error::ReadlineError;
 use rustyline::history::MemHistory;
 use rustyline::{Config, Editor, ExternalPrinter};
@@ -18,6 +18,9 @@ use crate::exit_code::Failure;
 
 /// How long the editor waits for a new prompt before it takes the old one.
 const PROMPT_MAX: Duration = Duration::from_secs(2);
+
+/// How long the editor may take to set the terminal once it has its prompt.
+const EDITOR_MAX: Duration = Duration::from_millis(200);
 
 /// What the input gives.
 pub(super) enum Input {
@@ -70,8 +73,8 @@ impl Screen {
         self.lines.clone()
     }
 
-    /// The line that was asked for has come.
-    pub(super) fn line_taken(&mut self) {
+    /// What was asked for has come.
+    pub(super) fn input_taken(&mut self) {
         if let Some(terminal) = &mut self.terminal {
             terminal.prompted = false;
         }
@@ -87,8 +90,16 @@ impl Screen {
 
     /// Gives the terminal back as it was, without the prompt.
     pub(super) fn close(&mut self) {
-        if let Some(before) = self.terminal.take().and_then(|terminal| terminal.before) {
+        let Some(Terminal { before, prompted, prompts, .. }) = self.terminal.take() else { return };
+        // An editor without a prompt sees that there will be none.
+        drop(prompts);
+        if let Some(before) = before {
             use io::Write;
+            // One that has just got its prompt is about to change the terminal, and must not do so after this.
+            let deadline = Instant::now() + EDITOR_MAX;
+            while prompted && is_line_by_line() && Instant::now() < deadline {
+                thread::sleep(Duration::from_millis(1));
+            }
             let _ = tcsetattr(io::stdin().as_fd(), OptionalActions::Now, &before);
             let mut stdout = io::stdout().lock();
             let _ = stdout.write_all(b"\r\x1b[K").and_then(|()| stdout.flush());
@@ -100,6 +111,11 @@ impl Drop for Screen {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// Whether the terminal gives lines, and not keys as the editor wants them.
+fn is_line_by_line() -> bool {
+    tcgetattr(io::stdin().as_fd()).is_ok_and(|now| now.local_modes.contains(LocalModes::ICANON))
 }
 
 /// Reads lines on a thread: from a file or a pipe.
@@ -154,7 +170,11 @@ fn edit_lines(lines: Sender<Input>) -> Result<Terminal, Failure> {
             }
             // The answer comes before the prompt, unless it takes long. Without this wait for it to end, a text that
             // is printed at this very moment would wait for the editor, and the editor for who prints it.
-            prompt = new_prompts.recv_timeout(PROMPT_MAX).unwrap_or(prompt);
+            prompt = match new_prompts.recv_timeout(PROMPT_MAX) {
+                Ok(prompt) => prompt,
+                Err(RecvTimeoutError::Timeout) => prompt,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
         }
     })?;
     Ok(Terminal { printer, prompts, prompted: false, before })
