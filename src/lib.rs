@@ -37,10 +37,11 @@
 //! 1. `server/listener.rs` accepts; `server/seats.rs` says whether there is room.
 //! 2. `server/connection.rs` is the client's thread: `server/connection/arrival.rs` and `server/sniff.rs` find out what
 //!    it speaks, `server/intake.rs` reads.
-//! 3. `wire/frame.rs` cuts the stream at zero bytes; `wire/document.rs` parses a frame.
+//! 3. `wire/frame.rs` cuts the stream at zero bytes; `wire/document.rs` parses a frame. Clients that send lines, elements or
+//!    messages are translated to and from that form in `server/framing/`, which a first reading may skip.
 //! 4. `server/event.rs` is what crosses the channel; `server/dispatcher.rs` takes it out.
 //! 5. `server/service.rs` is what an application sees; `relay.rs` is the shortest one, `chat/` the longest.
-//! 6. `server/engine.rs` collects what the application sends; `wire/element.rs` wrote it.
+//! 6. `server/engine.rs` collects what the application sends, in `server/batch.rs`; `wire/element.rs` wrote it.
 //! 7. `server/outbox.rs` sends it, over `server/link.rs`, the socket.
 //!
 //! # Features

@@ -55,7 +55,8 @@ pub(super) fn speaks(first: &[u8]) -> Option<Speaks> {
         return Some(Speaks::Http);
     }
     // A method that nobody knows: the request line says what it is, at its end.
-    match memchr::memchr2(0, b'\n', target) {
+    // No control character stands in one, but for those that end it.
+    match target.iter().position(|byte| byte.is_ascii_control() && *byte != b'\r') {
         Some(end) if target[end] == b'\n' && is_http_version(&target[..end]) => Some(Speaks::Http),
         Some(_) => Some(Speaks::Frames),
         None if first.len() >= REQUEST_LINE_BYTES_MAX => Some(Speaks::Http),

@@ -302,6 +302,25 @@ fn is_function(line: &str) -> bool {
 }
 
 #[test]
+fn a_framing_has_one_home() {
+    let mut breaches = Vec::new();
+    for source in sources("src/server", &["rs"]) {
+        for (number, line) in source.code() {
+            let names_zero = line.contains("NUL") || line.contains(r"b'\0'") || line.contains("memchr(0");
+            if names_zero && source.path != "src/server/framing/nul.rs" {
+                breaches.push(source.at(number, "what ends a frame is said in src/server/framing/nul.rs"));
+            }
+        }
+        for (n, line) in source.text.lines().enumerate() {
+            if line.to_lowercase().contains("websocket") {
+                breaches.push(source.at(n + 1, "the server knows no WebSocket: its edge does"));
+            }
+        }
+    }
+    assert_tidy(&breaches);
+}
+
+#[test]
 fn nothing_is_unfinished() {
     let mut breaches = Vec::new();
     let extensions = ["rs", "md", "toml", "sh", "html", "js", "py"];

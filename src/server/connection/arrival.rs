@@ -57,6 +57,7 @@ impl Connection {
         if left.is_some_and(|left| left.is_zero()) {
             return Err(Box::new(CloseReason::FrameTimeout { zero_byte_missing: false }));
         }
+        self.link.acknowledge();
         match self.read_some(first, left) {
             Ok(0) => Err(Box::new(CloseReason::ByPeer)),
             Ok(_) => Ok(()),
