@@ -52,7 +52,7 @@ fn serve_notes() -> String {
     );
     for (name, value) in Limits::default().entries() {
         let needed = if Limits::default().set(name, 0).is_err() { "  (0 is refused)" } else { "" };
-        notes.push_str(&format!("  {name:<28} {value}{needed}\n"));
+        notes.push_str(&format!("  {name:<33} {value}{needed}\n"));
     }
     notes.push_str("All settings with their reasons: docs/xmlsocket.default.toml.");
     notes

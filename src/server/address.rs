@@ -21,6 +21,18 @@ impl AddressKey {
         })
     }
 
+    /// The network around an IPv6 address, its /48, which one customer may have, too; `None` of others.
+    #[must_use]
+    pub fn network(self) -> Option<AddressKey> {
+        match self.0 {
+            IpAddr::V6(address) if !address.is_loopback() => {
+                let network = Ipv6Addr::from_bits(address.to_bits() >> 80 << 80);
+                Some(AddressKey(IpAddr::V6(network)))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether it is this machine: some counts exempt it, and say so.
     #[must_use]
     pub fn is_loopback(self) -> bool {
@@ -47,6 +59,10 @@ mod tests {
         ] {
             assert_eq!(key(one), key(same), "{one} {same}");
             assert_ne!(key(one), key(other), "{one} {other}");
+        }
+        assert_eq!(key("2001:db8:1:2::3").network(), Some(key("2001:db8:1::")));
+        for other in ["192.0.2.1", "::ffff:192.0.2.1", "::1"] {
+            assert_eq!(key(other).network(), None, "{other}");
         }
         for (address, is_loopback) in [("127.0.0.2", true), ("::1", true), ("::ffff:127.1.1.1", true), ("::", false)] {
             assert_eq!(key(address).is_loopback(), is_loopback, "{address}");

@@ -94,14 +94,14 @@ impl Batch {
 }
 
 impl Piece {
+    /// How many bytes it has.
+    pub(super) fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
+
     /// Whether there is nothing in it.
     pub(super) fn is_empty(self) -> bool {
         self.start == self.end
-    }
-
-    /// Bytes in it.
-    fn len(self) -> usize {
-        (self.end - self.start) as usize
     }
 
     fn is_shared(self) -> bool {

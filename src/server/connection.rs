@@ -13,12 +13,13 @@ use std::time::{Duration, Instant};
 
 use log::{debug, info};
 
+use super::accounts::Account;
 use super::arrivals::Arrival;
 use super::budget::Budget;
 use super::decoding::Decoding;
 use super::event::{Event, Opened};
 use super::first_bytes::FirstBytes;
-use super::flood::{Bucket, Flooding};
+use super::flood::Flooding;
 use super::framing::{Decoder, Encoder, nul};
 use super::intake::Intake;
 use super::link::Link;
@@ -165,7 +166,7 @@ impl Connection {
         }
         let decoding = framing.decoder().map(|decoder| self.decoding(decoder));
         let intake = Intake::new(Arc::clone(&self.link), first, decoding, self.frame_timeout(), begun);
-        Ok(Reading::new(intake, &self.limits, frame_bytes_max))
+        Ok(Reading::new(intake, &self.limits, self.link.account(), frame_bytes_max))
     }
 
     fn decoding(&self, decoder: Box<dyn Decoder>) -> Box<Decoding> {
@@ -257,8 +258,7 @@ impl Connection {
     /// Whether a frame does not come too fast. Refuses it if it does, or waits until it does not.
     #[inline(never)]
     fn admit(&self, frame: &Frame, flooding: &mut Flooding) -> Result<bool, Box<CloseReason>> {
-        let cost = Bucket::cost(frame.len());
-        while let Err(wait) = flooding.bucket.take(cost, Instant::now()) {
+        while let Err(wait) = flooding.take(frame.len(), &self.link) {
             match self.settings.flood {
                 // A refusal without a word would be a loss without a word.
                 Flood::Refuse if self.settings.frames == Frames::Any => thread::sleep(wait.min(NAP)),
@@ -336,13 +336,14 @@ impl Connection {
                 self.tell(Event::Closed { id: self.id, reason: Box::new(CloseReason::ByPeer), ended: true });
             }
         } else {
-            let served =
-                matches!(*reason, CloseReason::PolicyServed | CloseReason::HttpAnswered | CloseReason::AddressFull);
-            if !by_peer && !served {
+            let served = matches!(*reason, CloseReason::PolicyServed | CloseReason::HttpAnswered);
+            let refused = self.link.is_refused() || *reason == CloseReason::AddressFull;
+            if !by_peer && !served && !refused {
                 info!("{} from {} closed: {reason}", self.id, self.peer.address);
             }
             if self.settings.frames == Frames::Xml
                 && !self.settings.policy_only
+                && !refused
                 && let Some(farewell) = self.settings.framing.farewell(&reason)
             {
                 self.say(&farewell.to_frame(), &*self.encoder);
@@ -378,10 +379,10 @@ struct Reading {
 }
 
 impl Reading {
-    fn new(intake: Intake, limits: &Limits, frame_bytes_max: usize) -> Box<Reading> {
+    fn new(intake: Intake, limits: &Limits, account: Option<Arc<Account>>, frame_bytes_max: usize) -> Box<Reading> {
         let buffer = BufReader::with_capacity(BUFFER_BYTES, intake);
         let reader = FrameReader::new(buffer, frame_bytes_max);
-        Box::new(Reading { reader, flooding: Flooding::new(limits), is_first: true })
+        Box::new(Reading { reader, flooding: Flooding::new(limits, account), is_first: true })
     }
 
     /// Waits for a frame to begin, as long as it takes; then reads it, in time.

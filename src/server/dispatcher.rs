@@ -17,7 +17,8 @@ use log::{debug, error, info, warn};
 
 use super::STACK_BYTES;
 use super::arrivals::Arrival;
-use super::engine::{Context, Engine, Outlet};
+use super::context::Context;
+use super::engine::{Engine, Outlet, Slot};
 use super::event::{EVENTS_MAX, Event, Opened};
 use super::outbox::{Outbox, Pushed};
 use super::parting::LINGER;
@@ -183,6 +184,8 @@ impl<S: Service> Dispatcher<S> {
         self.engine.insert(id, peer, Some(settings), Outlet::Outbox(outbox));
         self.guard(Some(id), |service, cx| service.on_open(cx, id));
         self.engine.join(id, &arrival);
+        // What others said before was theirs to pay for.
+        self.engine.take_charge();
     }
 
     /// A client's thread hands on nothing more.
@@ -251,11 +254,19 @@ impl<S: Service> Dispatcher<S> {
                     _ => info!("{id} from {} closed: {reason}", slot.peer.address),
                 }
                 self.shared.observer.closed(id, &reason);
-                if let Outlet::Outbox(outbox) = slot.outlet {
+                let link = if let Outlet::Outbox(outbox) = slot.outlet {
+                    let link = Arc::clone(outbox.link());
                     self.part(id, Parting { outbox, ended: slot.ended }, &reason);
-                }
+                    Some(link)
+                } else {
+                    None
+                };
                 // A panic here concerns a connection that is gone already: its peer must not be able to stop the server.
-                self.guard(Some(id), |service, cx| service.on_close(cx, id, &reason));
+                self.call(Some(id), |service, cx| service.on_close(cx, id, &reason));
+                // Its address pays for what its going makes the server say.
+                if let (tokens @ 1.., Some(link)) = (self.engine.take_charge(), link) {
+                    link.charge(tokens);
+                }
             }
         }
     }
@@ -342,9 +353,21 @@ impl<S: Service> Dispatcher<S> {
         self.guard(None, |service, cx| service.on_tick(cx));
     }
 
+    /// Calls the application, about a connection that is there or about none. What it sends costs that connection:
+    /// here, once for all applications.
+    fn guard(&mut self, about: Option<ConnectionId>, act: impl FnOnce(&mut S, &mut Context<'_>)) {
+        self.call(about, act);
+        let tokens = self.engine.take_charge();
+        if tokens > 0
+            && let Some(Slot { outlet: Outlet::Outbox(outbox), .. }) = about.and_then(|id| self.engine.slot(id))
+        {
+            outbox.link().charge(tokens);
+        }
+    }
+
     /// Calls the application. A panic closes the connection that it was about; where it was about none, several in a
     /// short time stop the server, because then something else is wrong.
-    fn guard(&mut self, about: Option<ConnectionId>, act: impl FnOnce(&mut S, &mut Context<'_>)) {
+    fn call(&mut self, about: Option<ConnectionId>, act: impl FnOnce(&mut S, &mut Context<'_>)) {
         let Dispatcher { service, engine, .. } = self;
         let call = AssertUnwindSafe(|| act(service, &mut Context::new(engine)));
         let Err(panic) = catch_unwind(call) else { return };

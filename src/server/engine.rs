@@ -1,4 +1,4 @@
-//! Defines the dispatcher's table of connections, and [`Context`], the application's hand on it.
+//! Defines [`Engine`], the dispatcher's table of connections.
 //!
 //! What an application sends is appended to the batch, encoded once however many receive it; each receiver notes which
 //! pieces of the batch are its own. Frames in a row become one piece, so that most clients get a batch as one.
@@ -23,6 +23,13 @@ use crate::wire::{Encode, split_frames};
 
 /// Pieces for which room is kept when nothing needs it.
 const EARLIER_KEPT: usize = 1_024;
+
+/// Bytes that a receiver counts beside those of the frame: what a send takes, however little is in it.
+const RECEIVER_BYTES: usize = 64;
+
+/// Bytes, counted once for each receiver, that a frame may make the server send at no cost of its own; so many more
+/// cost a token.
+const WORK_BYTES: usize = 32 * 1024;
 
 /// Where a connection's bytes go at a flush.
 pub(super) enum Outlet {
@@ -92,6 +99,8 @@ pub(super) struct Engine {
     behind: Vec<(ConnectionId, Arc<Outbox>)>,
     /// Outboxes in which something may wait, on their way out or not: those that fell behind, while they are.
     laggards: Vec<(ConnectionId, Weak<Outbox>)>,
+    /// What the application has made the server send since this was last taken, in bytes as they count.
+    work: usize,
     /// The bounds of what waits.
     outboxes: Arc<Outboxes>,
     /// Who is shown each frame that is sent, if anybody.
@@ -119,6 +128,7 @@ impl Engine {
             closings: Vec::new(),
             behind: Vec::new(),
             laggards: Vec::new(),
+            work: 0,
             outboxes,
             trace,
             now,
@@ -215,6 +225,11 @@ impl Engine {
         self.slots.get_mut(id.slot())?.as_deref_mut().filter(|slot| slot.id == id)
     }
 
+    /// How many connections there are.
+    pub(super) fn connections(&self) -> usize {
+        self.connections
+    }
+
     /// All connections.
     pub(super) fn slots(&mut self) -> impl Iterator<Item = &mut Slot> {
         self.slots.iter_mut().filter_map(|slot| slot.as_deref_mut())
@@ -263,6 +278,13 @@ impl Engine {
         }
     }
 
+    /// What the application has sent since this was last taken, in tokens: one for each begun measure beyond the first,
+    /// so that what is usual costs nothing beside the frame that asked for it.
+    pub(super) fn take_charge(&mut self) -> u32 {
+        let measures = std::mem::take(&mut self.work).saturating_sub(1) / WORK_BYTES;
+        u32::try_from(measures).unwrap_or(u32::MAX)
+    }
+
     /// Bytes waiting for the next flush.
     pub(super) fn batch_len(&self) -> usize {
         self.batch.len()
@@ -286,6 +308,7 @@ impl Engine {
             self.make_room();
             let piece = self.batch.push_single(frame);
             self.note(to, piece);
+            self.work += piece.len() + RECEIVER_BYTES;
         }
     }
 
@@ -298,6 +321,7 @@ impl Engine {
         self.make_room();
         let piece = self.batch.push_shared(frame);
         let receivers = to.into_iter().filter(|id| self.note(*id, piece)).count();
+        self.work += receivers * (piece.len() + RECEIVER_BYTES);
         if receivers == 0 {
             self.batch.take_back(piece);
         }
@@ -425,63 +449,5 @@ fn shed(laggards: &[(ConnectionId, Weak<Outbox>)], outboxes: &Outboxes, gone: &m
 impl Audience {
     fn of(arrivals: Arc<Arrivals>) -> Audience {
         Audience { members: Vec::new(), arrivals }
-    }
-}
-
-/// What an application does to its connections, and what it may know of them. Lives for one event.
-pub struct Context<'engine> {
-    engine: &'engine mut Engine,
-}
-
-impl<'engine> Context<'engine> {
-    pub(super) fn new(engine: &'engine mut Engine) -> Context<'engine> {
-        Context { engine }
-    }
-
-    /// Sends a frame to a connection. It leaves when the events that are waiting have been handled, together with
-    /// whatever else goes to that connection; never blocks. To a connection that is gone: nothing happens.
-    pub fn send(&mut self, to: ConnectionId, frame: &(impl Encode + ?Sized)) {
-        self.engine.send(to, frame);
-    }
-
-    /// Sends a frame to each of `to`, encoded once. Gives the number of those that are still there. A connection
-    /// that is named twice gets it twice.
-    pub fn send_all(&mut self, to: impl IntoIterator<Item = ConnectionId>, frame: &(impl Encode + ?Sized)) -> usize {
-        self.engine.send_all(to, frame)
-    }
-
-    /// Sends a frame to every connection of a listener ([`Peer::listener`]) except `but`, encoded once. Gives the number of
-    /// those that are there.
-    ///
-    /// Whoever is connected but not known to the application yet, because it has said nothing so far, gets it after its
-    /// [`on_open`](super::Service::on_open), in order, so that it has missed nothing since it was accepted; it is closed
-    /// as too slow instead when that is more than `outbox_bytes_max`. Who turns out to be no client gets nothing.
-    pub fn broadcast(&mut self, listener: usize, but: Option<ConnectionId>, frame: &(impl Encode + ?Sized)) -> usize {
-        self.engine.broadcast(listener, but, frame)
-    }
-
-    /// Closes a connection after it got what was sent to it so far. [`Service::on_close`](super::Service::on_close)
-    /// is called with `reason` after the running method has returned; nothing that comes from the connection
-    /// reaches the application any more.
-    pub fn close(&mut self, id: ConnectionId, reason: CloseReason) {
-        self.engine.close(id, reason);
-    }
-
-    /// The time of this event.
-    #[must_use]
-    pub fn now(&self) -> Now {
-        self.engine.now
-    }
-
-    /// What is known of a connection; `None` once it is gone.
-    #[must_use]
-    pub fn peer(&mut self, id: ConnectionId) -> Option<&Peer> {
-        self.engine.slot(id).map(|slot| &slot.peer)
-    }
-
-    /// How many connections the application has, on all listeners.
-    #[must_use]
-    pub fn connections(&self) -> usize {
-        self.engine.connections
     }
 }

@@ -7,6 +7,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::framing::Framed;
@@ -43,7 +44,7 @@ pub enum Answer {
 
 /// A client that sent an HTTP request, as a [`Door`] sees it: a stream to read and write, with deadlines.
 pub struct Visitor<'connection> {
-    link: &'connection Link,
+    link: &'connection Arc<Link>,
     settings: &'connection ListenerSettings,
     limits: &'connection Limits,
     peer: &'connection mut Peer,
@@ -57,7 +58,7 @@ pub struct Visitor<'connection> {
 
 impl<'connection> Visitor<'connection> {
     pub(super) fn new(
-        link: &'connection Link,
+        link: &'connection Arc<Link>,
         settings: &'connection ListenerSettings,
         limits: &'connection Limits,
         peer: &'connection mut Peer,
@@ -98,9 +99,13 @@ impl<'connection> Visitor<'connection> {
     /// Notes where the visitor comes from, told by a proxy that the listener believes; it is counted there.
     ///
     /// # Errors
-    /// When that address has as many connections as it may: a sentence that says so.
+    /// When that address has as many connections as it may, or they come too fast: a sentence that says so. The visitor
+    /// has no seat then, and can only be told.
     pub fn set_address(&mut self, address: SocketAddr) -> Result<(), &'static str> {
-        self.link.count(address.ip(), self.limits).map_err(|no_seat| no_seat.text())?;
+        self.link.count(address.ip(), self.limits).map_err(|no_seat| {
+            self.link.refuse(no_seat);
+            no_seat.text()
+        })?;
         self.peer.address = address;
         Ok(())
     }

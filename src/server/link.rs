@@ -5,13 +5,14 @@
 
 use std::io::{self, IoSlice, Read};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 
-use super::seats::{NoSeat, Seat};
+use super::accounts::Account;
+use super::seats::{Admission, NoSeat};
 use super::service::CloseReason;
 use crate::wire::Limits;
 
@@ -32,8 +33,11 @@ pub(super) struct Link {
     state: AtomicU8,
     /// Why the server gave the link up. The first reason stays.
     reason: Mutex<Option<CloseReason>>,
+    /// Tokens that the connection owes for what it made the server send. Written by the dispatcher, taken by the
+    /// client's thread.
+    debt: AtomicU32,
     /// The connection's seat, if it got one. The last field: the socket is closed before the seat is given back.
-    seat: OnceLock<Seat>,
+    admission: Mutex<Option<Admission>>,
 }
 
 impl Link {
@@ -44,18 +48,57 @@ impl Link {
             seen: AtomicU64::new(0),
             state: AtomicU8::new(OPEN),
             reason: Mutex::new(None),
-            seat: OnceLock::new(),
+            debt: AtomicU32::new(0),
+            admission: Mutex::new(None),
         }
     }
 
-    /// Keeps the connection's seat until the link ends.
-    pub(super) fn sit(&self, seat: Seat) {
-        let _ = self.seat.set(seat);
+    /// Keeps the connection's admission until the link ends, or it gets another.
+    pub(super) fn sit(&self, admission: Admission) {
+        // Dropped when the lock is not held any more: it gives a seat back.
+        let before = self.admission().replace(admission);
+        drop(before);
     }
 
     /// Counts the connection as one from `address`.
     pub(super) fn count(&self, address: IpAddr, limits: &Limits) -> Result<(), NoSeat> {
-        self.seat.get().map_or(Ok(()), |seat| seat.count(address, limits))
+        self.admission().as_ref().map_or(Ok(()), |admission| admission.count(address, limits))
+    }
+
+    /// Gives the connection's seat up before the link ends: it is to be told why it may not stay. Where enough are being
+    /// told already, it ends at once.
+    pub(super) fn refuse(self: &Arc<Link>, no_seat: NoSeat) {
+        let seats = self.admission().as_ref().map(|admission| Arc::clone(admission.seats()));
+        if !seats.is_some_and(|seats| seats.refuse(self)) {
+            self.kill(no_seat.reason());
+        }
+    }
+
+    /// Whether the connection gave its seat up.
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(*self.admission(), Some(Admission::Refused(_)))
+    }
+
+    /// What the connection has together with others of its address; `None` while nobody said which that is.
+    pub(super) fn account(&self) -> Option<Arc<Account>> {
+        self.admission().as_ref().and_then(Admission::account)
+    }
+
+    /// Lets the connection, and its address, owe `tokens`.
+    pub(super) fn charge(&self, tokens: u32) {
+        self.debt.fetch_add(tokens, Ordering::Relaxed);
+        if let Some(account) = self.account() {
+            account.owe(tokens);
+        }
+    }
+
+    /// What the connection owes since this was last asked.
+    pub(super) fn take_debt(&self) -> u32 {
+        if self.debt.load(Ordering::Relaxed) == 0 { 0 } else { self.debt.swap(0, Ordering::Relaxed) }
+    }
+
+    fn admission(&self) -> MutexGuard<'_, Option<Admission>> {
+        self.admission.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The address of our end.

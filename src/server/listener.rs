@@ -5,7 +5,6 @@
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
@@ -32,9 +31,6 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
 /// How often a listener says that it rests, at most.
 const EXHAUSTED_WARNING: Duration = Duration::from_secs(60);
-
-/// Threads that may be telling refused connections why, at a time.
-const REFUSERS_MAX: usize = 8;
 
 /// What frames may be on a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,13 +184,12 @@ impl Listener {
 
     /// Accepts connections until the server stops; then waits until the last of their threads has ended.
     pub(super) fn run(self, index: usize, shared: &Arc<Shared>) {
-        let refusers = AtomicUsize::new(0);
         let mut warned: Option<Instant> = None;
         thread::scope(|scope| {
             while !shared.is_stopping() {
                 match self.socket.accept() {
                     Ok((stream, address)) if !shared.is_stopping() => {
-                        self.admit(index, scope, shared, &refusers, stream, address);
+                        self.admit(index, scope, shared, stream, address);
                     }
                     Ok(_) => {}
                     Err(_) if shared.is_stopping() => {}
@@ -217,7 +212,6 @@ impl Listener {
         index: usize,
         scope: &'scope Scope<'scope, '_>,
         shared: &'scope Arc<Shared>,
-        refusers: &'scope AtomicUsize,
         stream: TcpStream,
         address: SocketAddr,
     ) {
@@ -229,7 +223,7 @@ impl Listener {
         let seated = permit.and_then(|permit| Ok((shared.seats.take(counted, &link, &limits)?, permit)));
         let (id, permit) = match seated {
             Ok(seated) => seated,
-            Err(no_seat) => return self.refuse(scope, shared, refusers, link, address, no_seat),
+            Err(no_seat) => return self.refuse(scope, shared, link, address, no_seat),
         };
         let name = format!("client {id}");
         let connection =
@@ -251,27 +245,19 @@ impl Listener {
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
         shared: &'scope Arc<Shared>,
-        refusers: &'scope AtomicUsize,
         link: Arc<Link>,
         address: SocketAddr,
         no_seat: NoSeat,
     ) {
-        if !shared.seats.refuse(&link) {
+        if shared.is_stopping() {
             return;
         }
         shared.observer.refused(address, no_seat.code());
         info!("refused a connection from {address}: {}", no_seat.code());
-        if refusers.fetch_add(1, Ordering::Relaxed) >= REFUSERS_MAX {
-            refusers.fetch_sub(1, Ordering::Relaxed);
-            return;
-        }
-        let thread = thread::Builder::new().name("refusal".to_owned()).stack_size(STACK_BYTES);
-        let spawned = thread.spawn_scoped(scope, move || {
-            parting::refuse(&self.settings, &link, no_seat, Vec::new());
-            refusers.fetch_sub(1, Ordering::Relaxed);
-        });
-        if spawned.is_err() {
-            refusers.fetch_sub(1, Ordering::Relaxed);
+        if shared.seats.refuse(&link) {
+            let thread = thread::Builder::new().name("refusal".to_owned()).stack_size(STACK_BYTES);
+            // Without a thread it is dropped with the closure: closed.
+            let _ = thread.spawn_scoped(scope, move || parting::refuse(&self.settings, &link, no_seat));
         }
     }
 }

@@ -8,6 +8,9 @@ mod listener;
 // The address under which somebody is counted.
 mod address;
 
+// What the connections of one address have together.
+mod accounts;
+
 // Who may come in: counts, ids.
 mod seats;
 
@@ -65,8 +68,11 @@ mod dispatcher;
 // What an application is and sees.
 mod service;
 
-// The dispatcher's table of connections, and the application's hand on it.
+// The dispatcher's table of connections.
 mod engine;
+
+// The application's hand on it.
+mod context;
 
 // What is sent to all clients between two flushes.
 mod batch;
@@ -95,7 +101,7 @@ mod stage;
 pub mod fuzzing;
 
 pub use address::AddressKey;
-pub use engine::Context;
+pub use context::Context;
 pub use framing::{DecodeEnd, Decoded, Decoder, Encoder, Framed, Framing, Header, Reply};
 pub use http::{Answer, Door, Visitor};
 pub use listener::{Flood, Frames, Listener, ListenerSettings, PolicySource};

@@ -22,8 +22,17 @@ pub(super) const LINGER: Duration = Duration::from_secs(2);
 /// How long a refused connection has to show what it speaks before it is told in XML.
 const REFUSED_SNIFF: Duration = Duration::from_millis(250);
 
+/// Tells a connection that gets no seat why, and takes leave of it.
+pub(super) fn refuse(settings: &ListenerSettings, link: &Link, no_seat: NoSeat) {
+    if tell_no_seat(settings, link, no_seat, Vec::new()) {
+        link.finish();
+        linger(link);
+    }
+}
+
 /// Tells a connection that gets no seat why, in what it speaks. `first` is what has been read of it.
-pub(super) fn refuse(settings: &ListenerSettings, link: &Link, no_seat: NoSeat, mut first: Vec<u8>) {
+/// `false` when it speaks nothing in which that could be said.
+pub(super) fn tell_no_seat(settings: &ListenerSettings, link: &Link, no_seat: NoSeat, mut first: Vec<u8>) -> bool {
     if first.is_empty() {
         first.resize(256, 0);
         let _ = link.set_read_timeout(Some(REFUSED_SNIFF));
@@ -31,7 +40,7 @@ pub(super) fn refuse(settings: &ListenerSettings, link: &Link, no_seat: NoSeat, 
         first.truncate(length);
     }
     match speaks(&first) {
-        Some(Speaks::Tls) => return,
+        Some(Speaks::Tls) => return false,
         Some(Speaks::Http) => {
             let _ = link.send_all(&refusal::http_unavailable(no_seat.text()), LINGER);
         }
@@ -39,10 +48,9 @@ pub(super) fn refuse(settings: &ListenerSettings, link: &Link, no_seat: NoSeat, 
             let error = Element::new("error").attribute("code", no_seat.code()).text(no_seat.text());
             send_frame(link, &error, &*settings.encoder());
         }
-        _ => return,
+        _ => return false,
     }
-    link.finish();
-    linger(link);
+    true
 }
 
 /// Writes one frame in one piece, as `encoder` writes it.

@@ -1,16 +1,19 @@
-//! Defines who may come in: the count of connections, in all and by address, and the connection ids.
+//! Defines who may come in: the count of connections, in all and by address, the connection ids, and how many of those
+//! who get no seat are told why.
 //!
-//! Knows: counts. Must not know: what is done with a connection that gets no seat.
+//! Knows: counts. Must not know: how a connection that gets no seat is told.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::address::AddressKey;
+use super::accounts::{Account, Accounts};
 use super::link::Link;
 use super::observer::Observer;
 use super::service::{CloseReason, ConnectionId};
 use crate::wire::Limits;
+
+/// Connections that may be told at a time why they get no seat; more are closed without a word.
+const REFUSALS_MAX: usize = 16;
 
 /// The seats of a server.
 pub(super) struct Seats {
@@ -28,7 +31,9 @@ struct State {
     /// The seats that were given back.
     free: Vec<u32>,
     connections: u64,
-    by_address: HashMap<AddressKey, u64>,
+    accounts: Accounts,
+    /// How many connections are being told why they got no seat.
+    refusals: usize,
     /// The links of connections that are being told why they got no seat, for a stop.
     refused: Vec<Weak<Link>>,
     /// Set when the server stops: nobody is let in any more.
@@ -42,6 +47,8 @@ pub(super) enum NoSeat {
     ServerFull,
     /// `connections_per_address_max`.
     AddressFull,
+    /// `frames_per_second_per_address_max`.
+    TooFast,
     /// The server stops.
     Stopping,
 }
@@ -52,6 +59,7 @@ impl NoSeat {
         match self {
             NoSeat::ServerFull => "server-full",
             NoSeat::AddressFull => "address-full",
+            NoSeat::TooFast => "too-fast",
             NoSeat::Stopping => "shutdown",
         }
     }
@@ -61,7 +69,17 @@ impl NoSeat {
         match self {
             NoSeat::ServerFull => "The server has as many connections as it may. Try again later.",
             NoSeat::AddressFull => "Your address has as many connections as it may. Close one first.",
+            NoSeat::TooFast => "Connections and frames come too fast from your address. Try again in a minute.",
             NoSeat::Stopping => "The server stops.",
+        }
+    }
+
+    /// The reason for which a connection that had begun ends.
+    pub(super) fn reason(self) -> CloseReason {
+        match self {
+            NoSeat::ServerFull | NoSeat::AddressFull => CloseReason::AddressFull,
+            NoSeat::TooFast => CloseReason::TooFast,
+            NoSeat::Stopping => CloseReason::Shutdown,
         }
     }
 }
@@ -71,9 +89,12 @@ impl NoSeat {
 pub(super) struct Seat {
     seats: Arc<Seats>,
     id: ConnectionId,
-    /// Where it is counted; `None` for loopback, and until a proxy has said where it comes from.
-    address: Mutex<Option<AddressKey>>,
+    /// Where it is counted; `None` until a proxy has said where it comes from.
+    account: Mutex<Option<Arc<Account>>>,
 }
+
+/// A connection's right to be told why it has no seat; given back when dropped, with its link.
+pub(super) struct RefusedPlace(Arc<Seats>);
 
 impl Seats {
     pub(super) fn new(observer: Arc<dyn Observer>) -> Seats {
@@ -95,8 +116,7 @@ impl Seats {
         if full(state.connections, limits.connections_max) || state.connections >= ConnectionId::SLOTS_MAX as u64 {
             return Err(NoSeat::ServerFull);
         }
-        let counted = address.and_then(counted);
-        state.enter(counted, limits)?;
+        let account = address.map(|address| state.accounts.enter(address, limits)).transpose()?;
         state.connections += 1;
         state.serial += 1;
         let slot = match state.free.pop() {
@@ -109,16 +129,26 @@ impl Seats {
         state.links[slot] = Some(Arc::downgrade(link));
         let id = ConnectionId::new(state.serial, slot);
         drop(state);
-        link.sit(Seat { seats: Arc::clone(self), id, address: Mutex::new(counted) });
+        link.sit(Admission::Seat(Seat { seats: Arc::clone(self), id, account: Mutex::new(account) }));
         Ok(id)
     }
 
-    /// Notes the link of a connection that is to be told why it got no seat. `false` when the server stops.
-    pub(super) fn refuse(&self, link: &Arc<Link>) -> bool {
+    /// Lets a connection be told why it gets no seat, or no longer has one; what it had is free at once. `false` when
+    /// it is to be closed without a word, because enough are being told, or the server stops.
+    pub(super) fn refuse(self: &Arc<Seats>, link: &Arc<Link>) -> bool {
         let mut state = self.lock();
-        state.refused.retain(|link| link.strong_count() > 0);
-        state.refused.push(Arc::downgrade(link));
-        !state.closed
+        let may = !state.closed && state.refusals < REFUSALS_MAX;
+        if may {
+            state.refusals += 1;
+            state.refused.retain(|link| link.strong_count() > 0);
+            state.refused.push(Arc::downgrade(link));
+        }
+        // Whoever gives a seat up takes the lock.
+        drop(state);
+        if may {
+            link.sit(Admission::Refused(RefusedPlace(Arc::clone(self))));
+        }
+        may
     }
 
     /// Gives up every connection there is, and lets nobody in any more.
@@ -143,19 +173,21 @@ impl Seats {
 
 impl Seat {
     /// Counts the connection as one from `address`, and no more where it was counted before.
-    pub(super) fn count(&self, address: IpAddr, limits: &Limits) -> Result<(), NoSeat> {
-        let counted = counted(address);
+    fn count(&self, address: IpAddr, limits: &Limits) -> Result<(), NoSeat> {
         let mut state = self.seats.lock();
-        let mut before = self.address();
-        if counted != *before {
-            state.enter(counted, limits)?;
-            state.leave(std::mem::replace(&mut before, counted));
+        let mut account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
+        if account.as_ref().is_none_or(|account| !account.is_of(address)) {
+            let entered = state.accounts.enter(address, limits)?;
+            if let Some(left) = account.replace(entered) {
+                state.accounts.leave(&left);
+            }
         }
         Ok(())
     }
 
-    fn address(&self) -> MutexGuard<'_, Option<AddressKey>> {
-        self.address.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Where the connection is counted.
+    fn account(&self) -> Option<Arc<Account>> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -166,43 +198,56 @@ impl Drop for Seat {
         state.connections -= 1;
         state.links[slot] = None;
         state.free.push(slot as u32);
-        state.leave(*self.address());
+        if let Some(account) = self.account() {
+            state.accounts.leave(&account);
+        }
         drop(state);
         self.seats.observer.ended(self.id);
     }
 }
 
-impl State {
-    /// Counts a connection from `address`, if there is room for one more.
-    fn enter(&mut self, address: Option<AddressKey>, limits: &Limits) -> Result<(), NoSeat> {
-        let Some(address) = address else { return Ok(()) };
-        let count = self.by_address.get(&address).copied().unwrap_or(0);
-        if full(count, limits.connections_per_address_max) {
-            return Err(NoSeat::AddressFull);
+impl Drop for RefusedPlace {
+    fn drop(&mut self) {
+        self.0.lock().refusals -= 1;
+    }
+}
+
+/// What a link holds for as long as it lasts.
+pub(super) enum Admission {
+    /// It is a connection.
+    Seat(Seat),
+    /// It is none, and is being told so.
+    Refused(RefusedPlace),
+}
+
+impl Admission {
+    /// Counts the connection as one from `address`.
+    pub(super) fn count(&self, address: IpAddr, limits: &Limits) -> Result<(), NoSeat> {
+        match self {
+            Admission::Seat(seat) => seat.count(address, limits),
+            Admission::Refused(_) => Ok(()),
         }
-        self.by_address.insert(address, count + 1);
-        Ok(())
     }
 
-    /// Counts a connection from `address` no more.
-    fn leave(&mut self, address: Option<AddressKey>) {
-        let Some(address) = address else { return };
-        if let Some(count) = self.by_address.get_mut(&address) {
-            *count -= 1;
-            if *count == 0 {
-                self.by_address.remove(&address);
-            }
+    /// Where the connection is counted.
+    pub(super) fn account(&self) -> Option<Arc<Account>> {
+        match self {
+            Admission::Seat(seat) => seat.account(),
+            Admission::Refused(_) => None,
+        }
+    }
+
+    /// The seats among which this is one.
+    pub(super) fn seats(&self) -> &Arc<Seats> {
+        match self {
+            Admission::Seat(seat) => &seat.seats,
+            Admission::Refused(refusal) => &refusal.0,
         }
     }
 }
 
 fn full(count: u64, max: u64) -> bool {
     Limits::bound(max).is_some_and(|max| count >= max)
-}
-
-/// The address under which a connection is counted: loopback is exempt.
-fn counted(address: IpAddr) -> Option<AddressKey> {
-    Some(AddressKey::of(address)).filter(|address| !address.is_loopback())
 }
 
 #[cfg(test)]
@@ -274,7 +319,24 @@ mod tests {
         assert_eq!(seats.taken(), 70);
         drop(many);
         assert_eq!(seats.taken(), 0);
-        assert!(seats.lock().by_address.is_empty(), "nothing is remembered of who is gone");
+    }
+
+    #[test]
+    fn who_is_told_that_there_is_no_seat_has_none_and_few_are_told() {
+        let limits = Limits::default();
+        let seats = seats();
+        let sat: Vec<_> = (0..=REFUSALS_MAX).map(|_| sit(&seats, "192.0.2.1", &limits).unwrap().1).collect();
+        sat.iter().for_each(|link| link.refuse(NoSeat::AddressFull));
+        assert_eq!(seats.taken(), 1, "the last keeps it until its socket is closed");
+        let (last, told) = sat.split_last().unwrap();
+        assert!(last.is_dead() && !last.is_refused());
+        assert!(told.iter().all(|link| link.is_refused() && !link.is_dead()));
+        drop(sat);
+        assert_eq!((seats.taken(), seats.lock().refusals), (0, 0));
+        let (_, link) = sit(&seats, "192.0.2.1", &limits).unwrap();
+        assert!(seats.refuse(&link), "those places are free again, too");
+        seats.close();
+        assert!(link.is_dead(), "a stop ends it");
     }
 
     #[test]

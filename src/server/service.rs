@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
-use super::engine::Context;
+use super::context::Context;
 use crate::wire::{Document, Element, Frame, Limits};
 
 /// An application: a state machine that the dispatcher thread feeds, one event at a time. It owns its state without

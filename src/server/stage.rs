@@ -6,7 +6,8 @@ use std::any::Any;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use super::engine::{Context, Engine, Outlet};
+use super::context::Context;
+use super::engine::{Engine, Outlet};
 use super::service::{CloseReason, ConnectionId, Message, Now, Peer, Service};
 use super::waiting::Outboxes;
 use crate::wire::{Document, Frame, Limits, split_frames};

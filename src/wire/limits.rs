@@ -56,7 +56,7 @@ macro_rules! limits {
 limits! {
     /// Connections at a time, over all listeners. 0: as many as the system's threads and files allow.
     connections_max = 10_000, optional;
-    /// Connections at a time from one address (IPv6: one /64). Loopback is exempt.
+    /// Connections at a time from one address (IPv6: one /64; a /48 has 16 times as many). Loopback is exempt.
     connections_per_address_max = 64, optional;
     /// Bytes of one frame that the server reads, its zero byte not counted; a longer one closes the connection. 0 is refused.
     frame_bytes_max = 65_536, required;
@@ -70,8 +70,10 @@ limits! {
     idle_seconds_max = 300, optional;
     /// Seconds after which a silent connection is made known to the application; 0 (at once) when neither a policy nor HTTP is served.
     announce_seconds = 1, optional;
-    /// Frames a second from one connection, one more counted for each started KiB beyond the first.
+    /// Frames a second from one connection, one more counted for each started KiB beyond the first, and for each 32 KiB that it makes the server send.
     frames_per_second_max = 50, optional;
+    /// As much from one address (IPv6: one /64; a /48 has 16 times as much) on all its connections; it may save up 4 seconds' worth.
+    frames_per_second_per_address_max = 1_000, optional;
     /// Frames that a connection may save up and send at once.
     frames_burst_max = 200, optional;
     /// Bytes waiting for one client that reads too slowly; beyond it the client is closed. 0 is refused.

@@ -1,5 +1,9 @@
 //! What all connections have together: memory, how fast they may be, and limits that are set while they are there.
 
+use std::io::Write;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
 use crossbeam_channel::{bounded, unbounded};
 use xmlsocket::server::{CloseReason, PostError};
 use xmlsocket::wire::{Element, Limits};
@@ -113,4 +117,93 @@ fn short_frames_that_wait_one_by_one_count_more_than_their_bytes() {
         assert!(sent < 100_000, "{sent} frames and none counted more than its two bytes");
     }
     drop(client);
+}
+
+/// A server that reads as fast as an address may be, from one connection too.
+fn with_rate(per_second: u64, probe: Probe) -> Running {
+    let setup = Setup::new().any().quiet().limits(|limits| {
+        limits.frames_per_second_max = 1_000;
+        limits.frames_burst_max = 1_000;
+        limits.frames_per_second_per_address_max = per_second;
+    });
+    setup.serve(probe)
+}
+
+#[test]
+fn who_connects_again_and_again_delivers_no_more_than_its_address_may() {
+    const PER_SECOND: usize = 50;
+    let (heard, hearing) = unbounded();
+    let mut running = with_rate(PER_SECOND as u64, Probe::answering(move |_, _, _| heard.send(()).unwrap()));
+    let begun = Instant::now();
+    let mut refused = 0;
+    for _ in 0..1_000 {
+        let mut client = running.connect();
+        // Whoever is refused may find that out while it writes.
+        let _ = client.stream.write_all("x\0".repeat(10).as_bytes());
+        drop(client);
+        refused += running.notes.all().iter().filter(|note| matches!(note, Note::Refused(_))).count();
+    }
+    let may = 4 * PER_SECOND + begun.elapsed().as_secs() as usize * PER_SECOND + PER_SECOND;
+    assert!(hearing.len() <= may, "{} heard of one address that may say {may}", hearing.len());
+    assert!(refused > 0, "connections that come too fast are refused");
+    // Another address has its own.
+    let mut other = Client::from(Ipv4Addr::new(127, 0, 0, 2), running.address);
+    other.send("x");
+    other.half_close();
+    running.notes.opened();
+}
+
+#[test]
+fn a_frame_is_admitted_only_when_the_connection_has_paid_for_what_the_last_one_brought() {
+    let setup = Setup::new().limits(|limits| {
+        limits.frames_per_second_max = 10;
+        limits.frames_burst_max = 20;
+    });
+    let mut running = setup.serve(generous());
+    let (mut client, _) = running.join();
+    // 1 000 frames of 1 000 bytes, and 64 for each: 33 measures of 32 KiB, of which the first is free.
+    client.send("<more n='1000'/>");
+    (0..1_000).for_each(|_| assert_eq!(client.frame(), thousand().to_string()));
+    client.send("<more n='1'/>");
+    let refused = client.frame();
+    assert!(refused.starts_with("<error code=\"too-fast\" "), "{refused}");
+    let wait: u64 = refused.split("wait=\"").nth(1).unwrap().split('"').next().unwrap().parse().unwrap();
+    // 20 that were saved up, less 1 and 32, more 1 for each tenth of a second since; then 1 for the next.
+    assert!((300..=1_401).contains(&wait), "{refused}");
+    // What is usual costs nothing of its own.
+    let (mut client, _) = running.join();
+    for _ in 0..18 {
+        client.send("<more n='30'/>");
+        (0..30).for_each(|_| assert_eq!(client.frame(), thousand().to_string()));
+    }
+}
+
+#[test]
+fn what_a_connection_brings_costs_its_address_though_it_is_gone() {
+    let mut running = with_rate(10, generous());
+    let mut client = running.connect();
+    client.send("<more n='3000'/>");
+    (0..3_000).for_each(|_| assert_eq!(client.frame(), thousand().to_string()));
+    drop(client);
+    running.notes.any_ended();
+    let mut again = running.connect();
+    again.end();
+    running.notes.wait("refused", |note| (*note == Note::Refused("too-fast".to_owned())).then_some(()));
+    let mut other = Client::from(Ipv4Addr::new(127, 0, 0, 2), running.address);
+    other.send("<more n='1'/>");
+    assert_eq!(other.frame(), thousand().to_string());
+}
+
+#[test]
+fn frames_of_an_address_that_wait_are_read_when_it_may_say_more() {
+    let running = with_rate(100, Probe::default());
+    let mut clients: Vec<_> = (0..4).map(|_| running.connect()).collect();
+    let frames: String = (0..130).map(|n| format!("{n}\0")).collect();
+    let begun = Instant::now();
+    clients.iter_mut().for_each(|client| client.write(frames.as_bytes()));
+    for client in &mut clients {
+        (0..130).for_each(|n| assert_eq!(client.frame(), n.to_string()));
+    }
+    // 4 connections and 520 frames, of which 400 were saved up.
+    assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
 }

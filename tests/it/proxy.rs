@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use xmlsocket::wire::Element;
 
-use crate::harness::{Probe, Setup, Told, lock, log_lines};
+use crate::harness::{Client, Note, Probe, Setup, Told, lock, log_lines};
 
 /// A header of version 1: from 192.0.2.7:50000, which reached 198.51.100.1:1024.
 const V1: &[u8] = b"PROXY TCP4 192.0.2.7 198.51.100.1 50000 1024\r\n";
@@ -106,10 +106,53 @@ fn connections_are_counted_where_they_come_from() {
         _ => None,
     });
     drop(first);
-    running.notes.wait("the first ended", |note| (*note == crate::harness::Note::Ended(id)).then_some(()));
+    running.notes.wait("the first ended", |note| (*note == Note::Ended(id)).then_some(()));
     let mut client = running.connect();
     client.write(b"PROXY TCP4 192.0.2.1 198.51.100.1 50000 1024\r\n<a/>\0");
     assert_eq!(client.frame(), "<a/>");
+}
+
+/// Refused connections give their seats back at once: those of one address cannot fill the server for two lingers.
+#[test]
+fn connections_of_an_address_that_is_full_take_no_seats_from_others() {
+    let setup = setup().limits(|limits| {
+        limits.connections_max = 30;
+        limits.connections_per_address_max = 1;
+    });
+    let mut running = setup.serve(Probe::default());
+    let address = running.address;
+    let from = |source: &str| {
+        let mut client = Client::connect(address);
+        client.write(format!("PROXY TCP4 {source} 198.51.100.1 50000 1024\r\n<a/>\0").as_bytes());
+        client
+    };
+    let mut first = from("192.0.2.1");
+    assert_eq!(first.frame(), "<a/>");
+    // None of them goes by itself.
+    let refused: Vec<_> = (0..29).map(|_| from("192.0.2.1")).collect();
+    (0..29).for_each(|_| running.notes.wait("refused", |note| matches!(note, Note::Refused(_)).then_some(())));
+    running.notes.ends(29);
+    assert_eq!(running.server.connections(), 1);
+    let told = refused.into_iter().filter_map(|mut client| client.frame_or_end());
+    let told: Vec<_> = told.collect();
+    assert!(told.len() >= 8 && told.iter().all(|said| said.contains("address-full")), "{told:?}");
+    assert_eq!({ from("192.0.2.2") }.frame(), "<a/>");
+}
+
+#[test]
+fn addresses_of_one_network_have_sixteen_times_as_many_connections_as_one() {
+    let running = setup().limits(|limits| limits.connections_per_address_max = 1).serve(Probe::default());
+    let from = |network: u8, address: u8| {
+        let mut client = running.connect();
+        let header = format!("PROXY TCP6 2001:db8:{network}:{address}::7 2001:db8::1 50000 1024\r\n<a/>\0");
+        client.write(header.as_bytes());
+        let said = client.frame();
+        (client, said)
+    };
+    let inside: Vec<_> = (0..16).map(|address| from(1, address)).collect();
+    assert!(inside.iter().all(|(_, said)| said == "<a/>"));
+    assert!(from(1, 16).1.contains("address-full"));
+    assert_eq!(from(2, 16).1, "<a/>");
 }
 
 #[test]
@@ -226,6 +269,7 @@ mod http {
         assert!(head.starts_with("HTTP/1.1 101 "));
         let (mut third, head) = open(1);
         assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("\r\nRetry-After: "), "{head}");
+        assert_eq!(running.server.connections(), 2, "who is refused has no seat");
         assert!(String::from_utf8(third.rest()).unwrap().starts_with("Your address has"));
         running.told.open();
         running.told.open();

@@ -16,7 +16,7 @@ use super::super::first_bytes::FirstBytes;
 use super::super::framing::{DecodeEnd, Framed, stream};
 use super::super::http::{Answer, Visitor};
 use super::super::intake::Intake;
-use super::super::parting::{LINGER, refuse};
+use super::super::parting::{LINGER, tell_no_seat};
 use super::super::proxy::{self, NotProxied};
 use super::super::refusal;
 use super::super::service::CloseReason;
@@ -169,8 +169,12 @@ impl Connection {
         if let Err(no_seat) = self.link.count(source.ip(), &self.limits) {
             self.shared.observer.refused(source, no_seat.code());
             info!("refused a connection from {source}: {}", no_seat.code());
-            refuse(&self.settings, &self.link, no_seat, std::mem::take(first));
-            return Err(Box::new(CloseReason::AddressFull));
+            // Its seat is somebody else's at once, and its thread only if few are being told.
+            self.link.refuse(no_seat);
+            if self.link.is_refused() {
+                let _ = tell_no_seat(&self.settings, &self.link, no_seat, std::mem::take(first));
+            }
+            return Err(Box::new(no_seat.reason()));
         }
         Ok(())
     }
@@ -257,6 +261,6 @@ impl Connection {
         self.outbox.as_ref()?;
         let decoding = self.decoding(framing.decoder);
         let intake = Intake::new(Arc::clone(&self.link), unread, Some(decoding), self.frame_timeout(), Instant::now());
-        Some(Reading::new(intake, &self.limits, frame_bytes_max))
+        Some(Reading::new(intake, &self.limits, self.link.account(), frame_bytes_max))
     }
 }
