@@ -4,7 +4,7 @@ CARGO ?= cargo
 # The suite of measurements is a crate of its own, built beside everything else.
 SUITE = CARGO_TARGET_DIR=target $(CARGO) $(1) --locked --manifest-path tests/bench/Cargo.toml
 
-.PHONY: help run build test test-fast test-tools test-browser xmpp memory check fmt lint features doc smoke fuzz \
+.PHONY: help run build test test-fast test-tools test-browser xmpp memory costs check fmt lint features doc smoke fuzz \
 	torture torture-smoke bench bench-smoke bench-peers mutants clean
 
 help: ## this list
@@ -16,7 +16,7 @@ run: ## serve a chat on 127.0.0.1:1024 (ARGS="--listen 127.0.0.1:2048" passes op
 build: ## build the program: target/release/xmlsocket
 	$(CARGO) build --release --locked
 
-test: test-tools test-fast bench-smoke torture-smoke xmpp memory test-browser ## all tests
+test: test-tools test-fast bench-smoke torture-smoke xmpp memory costs test-browser ## all tests
 
 test-fast: ## cargo's tests
 	$(CARGO) test --locked
@@ -30,6 +30,9 @@ xmpp: ## the client for streams against a real XMPP server, Prosody (after test-
 test-browser: ## the web page and a SWF in Chromium (after test-tools; PICTURES=1 renews docs/page-*.png)
 	$(CARGO) build --locked
 	cd tests/browser && timeout 180 node --test
+
+costs: ## the most expensive requests of the chat, measured on a release build
+	$(CARGO) test --release --locked --lib chat::costs -- --nocapture --test-threads=1
 
 memory: ## resident memory per connection, measured on the release build
 	$(CARGO) test --release --locked --test it memory -- --nocapture

@@ -10,6 +10,9 @@ use super::vocabulary::{self, Body};
 use crate::server::{ConnectionId, Context};
 use crate::wire::{Document, Element};
 
+/// The most characters of a request's name that are looked at: more than any that is known has.
+const NAME_CHARACTERS_MAX: usize = 64;
+
 /// The most bytes of any attribute that the chat looks at.
 const ATTRIBUTE_BYTES_MAX: usize = 256;
 
@@ -77,11 +80,12 @@ impl<'a> Request<'a> {
         Ok(Request { id, ..request })
     }
 
-    /// The name of the root as it was typed: a prefixed name is none of ours.
+    /// The name of the root as it was typed, or the beginning of a long one: a prefixed name is none of ours.
     pub(super) fn name(&self) -> &'a str {
         let root = self.document.root();
         let text = &root.document().input_text()[root.range()];
         let name = text.strip_prefix('<').unwrap_or_default();
+        let name = name.char_indices().nth(NAME_CHARACTERS_MAX).map_or(name, |(end, _)| &name[..end]);
         name.split([' ', '\t', '\r', '\n', '/', '>']).next().unwrap_or_default()
     }
 

@@ -116,7 +116,7 @@ impl InMemory {
     /// Drops the messages that came first, of whatever room, until all fit. It makes room for some more at once: who
     /// comes next is found by looking at all rooms.
     fn evict(&mut self) {
-        let goal = self.total_bytes_max - self.total_bytes_max / 64;
+        let goal = self.total_bytes_max - self.total_bytes_max / 1_024;
         let fronts =
             self.rings.iter().filter_map(|(room, ring)| Some(Reverse((ring.records.front()?.id, Arc::clone(room)))));
         let mut oldest: BinaryHeap<_> = fronts.collect();

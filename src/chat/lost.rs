@@ -28,7 +28,7 @@ const ADDRESS_BYTES_MAX: usize = 1 << 20;
 const PERSON_BYTES: usize = 768;
 
 /// The most people that are forgotten at a time because they have been lost for too long.
-const EXPIRING_MAX: usize = 200;
+const EXPIRING_MAX: usize = 100;
 
 /// A person whose link was lost.
 pub(super) struct Lost {
@@ -177,6 +177,7 @@ impl LostPeople {
 mod tests {
     use super::*;
     use crate::chat::name::Typed;
+    use crate::chat::variables::Most;
     use crate::chat::vocabulary::{self, Body};
     use crate::wire::{Document, Frame};
 
@@ -186,11 +187,13 @@ mod tests {
         let document = Document::parse(Frame::try_from(&*value).expect("a frame"), 9).expect("a document");
         let mut variables = Variables::default();
         let value = Body::new(&document);
-        variables.set("v", value, vocabulary::set_of_person("v", value), None).expect("the first variable");
+        variables.set("v", value, &vocabulary::set_of_person("v", value), MOST).expect("the first variable");
         let name = Arc::new(Name::nick(Typed::new("ann").expect("short")).expect("a nick"));
         let address = AddressKey::of(std::net::Ipv4Addr::from_bits(0x0a00_0000 + address).into());
         User { name, number: 0, session: Session(session), rooms: Vec::new(), variables, address }
     }
+
+    const MOST: Most = Most { count: None, bytes: usize::MAX };
 
     /// Keeps somebody and gives the sessions that were forgotten for it.
     fn keep(lost: &mut LostPeople, user: User, sessions_max: Option<u64>) -> Vec<u128> {

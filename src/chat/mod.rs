@@ -71,22 +71,35 @@ mod vocabulary;
 #[cfg(test)]
 mod walk;
 
+// What the most expensive requests cost.
+#[cfg(test)]
+mod costs;
+
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::server::{CloseReason, ConnectionId, Context, Message, Service};
-use crate::wire::{Limits, SENT_FRAME_BYTES_MAX};
+use crate::wire::Limits;
 use clock::Clock;
 use command::Request;
 use lost::LostPeople;
 use room::Rooms;
 use user::Users;
+use variables::Most;
 
 pub use error::Code;
 pub use history::{History, InMemory, Page, Query, Record};
 pub use settings::{Random, Settings};
 
 use error::Refusal;
+
+/// The most bytes that one request brings its sender, and the most of one answer: copying them keeps everybody else
+/// waiting.
+const REPLAY_BYTES_MAX: usize = 512 << 10;
+const ANSWER_BYTES_MAX: usize = 256 << 10;
+
+/// Which part of what one request may bring the variables of one room, or person, may take.
+const VARIABLES_SHARE: usize = 4;
 
 /// A chat server, to be served on listeners that read XML.
 pub struct Chat {
@@ -151,14 +164,20 @@ impl Chat {
     }
 
     /// The most bytes of all that one request may bring its sender at once: a client that reads must not be closed
-    /// for what it asked for.
+    /// for what it asked for, and others must not wait for it.
     fn replay_bytes_max(&self) -> usize {
-        usize::try_from(self.settings.limits.outbox_bytes_max / 2).unwrap_or(usize::MAX)
+        let half = usize::try_from(self.settings.limits.outbox_bytes_max / 2).unwrap_or(usize::MAX);
+        half.min(REPLAY_BYTES_MAX)
     }
 
     /// The most bytes of one answer.
     fn answer_bytes_max(&self) -> usize {
-        self.replay_bytes_max().min(SENT_FRAME_BYTES_MAX)
+        self.replay_bytes_max().min(ANSWER_BYTES_MAX)
+    }
+
+    /// How many variables a room or a person may have: no more than fit what one request may bring.
+    fn variables_most(&self) -> Most {
+        Most { count: Limits::bound(self.limits().variables_max), bytes: self.replay_bytes_max() / VARIABLES_SHARE }
     }
 
     fn handle(&mut self, cx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Refusal> {

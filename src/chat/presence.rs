@@ -4,13 +4,14 @@
 
 use std::sync::Arc;
 
+use super::Chat;
 use super::command::Request;
 use super::error::{Code, Refusal};
 use super::lost::Lost;
 use super::name::{self, Key, Typed};
 use super::room::{Room, Rooms};
 use super::user::{User, Users};
-use super::{Chat, vocabulary};
+use super::vocabulary::{self, OfPerson};
 use crate::server::{CloseReason, ConnectionId, Context};
 use crate::wire::Limits;
 
@@ -51,14 +52,26 @@ impl Chat {
         user.rooms.reserve_exact(1);
         user.rooms.push(Arc::clone(key));
         room.enter(id, &user.name, user.session);
-        let told = user.variables.bytes() <= INTRODUCTION_BYTES_MAX;
+        let untold = user.variables.bytes() > INTRODUCTION_BYTES_MAX;
         let joined = vocabulary::joined(&room.name, user);
-        let joined = joined.attribute_if_some("variables", (!told).then_some("true"));
-        if cx.send_all(room.others(id), &joined) == 0 || !told {
+        cx.send_all(room.others(id), &joined.attribute_if_some("variables", untold.then_some("true")));
+    }
+
+    /// Tells the variables of a person who entered to `others`, unless there are too many to tell unasked.
+    pub(super) fn introduce<To: IntoIterator<Item = ConnectionId>>(
+        &self,
+        cx: &mut Context<'_>,
+        id: ConnectionId,
+        others: impl Fn() -> To,
+    ) {
+        let Some(user) = self.users.get(id) else { return };
+        if user.variables.bytes() > INTRODUCTION_BYTES_MAX {
             return;
         }
         for variable in user.variables.iter() {
-            cx.send_all(room.others(id), &vocabulary::of_person(variable, &user.name));
+            if cx.send_all(others(), &OfPerson(variable, &user.name)) == 0 {
+                return;
+            }
         }
     }
 
@@ -69,10 +82,16 @@ impl Chat {
         if let [_] = rooms {
             return members.flatten().copied().collect();
         }
-        let mut everybody: Vec<ConnectionId> = members.flatten().copied().chain([id]).collect();
-        everybody.sort_unstable();
-        everybody.dedup();
+        // By slots: in fifty rooms of thousands, who was seen already must be found out at once.
+        let mut seen = Vec::new();
+        let everybody = [id].into_iter().chain(members.flatten().copied());
         everybody
+            .filter(|id| {
+                let slot = id.slot();
+                seen.resize(seen.len().max(slot + 1), false);
+                !std::mem::replace(&mut seen[slot], true)
+            })
+            .collect()
     }
 
     /// A connection is gone: so is its person, who may come back unless the link was closed on purpose.

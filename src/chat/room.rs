@@ -18,7 +18,7 @@ use crate::server::{AddressKey, ConnectionId};
 pub(super) const EMPTY_KEPT: Duration = Duration::from_secs(3_600);
 
 /// The most rooms that end at a time: each may have a long history to let go.
-const ENDING_MAX: usize = 32;
+const ENDING_MAX: usize = 8;
 
 /// What somebody is in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::error::{Code, Refusal};
-use super::vocabulary::Body;
+use super::vocabulary::{Body, Variable};
 use crate::wire::Element;
 
 /// The most bytes of a value, with the namespace declarations that it needs.
@@ -14,35 +14,45 @@ pub(super) const VALUE_BYTES_MAX: usize = 1_024;
 /// The most bytes of a name.
 const NAME_BYTES_MAX: usize = 32;
 
-/// Values by name, in the order of their names. A value is the `<set>` that tells it, so that telling it again costs
-/// nothing but copying.
+/// How much may be kept at one room or person.
+#[derive(Clone, Copy)]
+pub(super) struct Most {
+    /// How many.
+    pub(super) count: Option<u64>,
+    /// The bytes of all of them.
+    pub(super) bytes: usize,
+}
+
+/// Values by name, in the order of their names.
 #[derive(Default)]
 pub(super) struct Variables {
-    values: BTreeMap<Box<str>, Element>,
+    values: BTreeMap<Box<str>, Variable>,
     /// The bytes of all of them, about as they are sent.
     bytes: usize,
 }
 
 impl Variables {
     /// Keeps `value`: `set` is the frame that tells it. Without content the variable is deleted.
-    pub(super) fn set(&mut self, name: &str, value: Body<'_>, set: Element, max: Option<u64>) -> Result<(), Refusal> {
-        let is_new = !self.values.contains_key(name);
-        let deletes = value.is_empty();
-        if is_new && !deletes && max.is_some_and(|max| self.values.len() as u64 >= max) {
+    pub(super) fn set(&mut self, name: &str, value: Body<'_>, set: &Element, most: Most) -> Result<(), Refusal> {
+        let old = self.values.get(name).map(Variable::bytes);
+        if value.is_empty() {
+            self.values.remove(name);
+            self.bytes -= old.unwrap_or(0);
+            return Ok(());
+        }
+        let variable = Variable::new(set, value);
+        let bytes = self.bytes - old.unwrap_or(0) + variable.bytes();
+        let too_many = old.is_none() && most.count.is_some_and(|max| self.values.len() as u64 >= max);
+        if too_many || bytes > most.bytes {
             return Err(Code::TooManyVariables.into());
         }
-        if let Some(old) = self.values.remove(name) {
-            self.bytes -= size(&old);
-        }
-        if !deletes {
-            self.bytes += size(&set);
-            self.values.insert(name.into(), set);
-        }
+        self.values.insert(name.into(), variable);
+        self.bytes = bytes;
         Ok(())
     }
 
     /// The frames that tell them.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Element> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Variable> {
         self.values.values()
     }
 
@@ -71,8 +81,4 @@ pub(super) fn check(name: &str, value: Body<'_>) -> Result<(), Refusal> {
         return Err(Refusal::new(Code::TooLong, text));
     }
     Ok(())
-}
-
-fn size(set: &Element) -> usize {
-    set.to_string().len()
 }

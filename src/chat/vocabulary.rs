@@ -162,14 +162,49 @@ pub(super) fn set_of_room(room: &Name, name: &str, value: Body<'_>) -> Element {
     Element::new("set").attribute("room", &room.shown).attribute("name", name).content_of(value.0)
 }
 
-/// A person's variable, without saying whose: that may change. See [`of_person`].
+/// A person's variable, without saying whose: that may change. See [`OfPerson`].
 pub(super) fn set_of_person(name: &str, value: Body<'_>) -> Element {
     Element::new("set").attribute("name", name).content_of(value.0)
 }
 
+/// A variable as it is kept: the frame that told it when it was set, so that telling it again costs copying alone.
+pub(super) struct Variable {
+    written: Box<str>,
+    /// The position after the last attribute.
+    attributes_end: usize,
+}
+
+impl Variable {
+    /// What `set` says, whose content is that of `value` and is not empty.
+    pub(super) fn new(set: &Element, value: Body<'_>) -> Variable {
+        let written = set.to_string().into_boxed_str();
+        let attributes_end = written.len().saturating_sub("></set>".len() + value.0.content().len());
+        Variable { written, attributes_end }
+    }
+
+    /// The bytes of the frame.
+    pub(super) fn bytes(&self) -> usize {
+        self.written.len()
+    }
+}
+
+impl Encode for Variable {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.written.as_bytes());
+    }
+}
+
 /// A person's variable, saying whose it is.
-pub(super) fn of_person(set: &Element, nick: &Name) -> Element {
-    set.clone().attribute("nick", &nick.shown)
+pub(super) struct OfPerson<'a>(pub(super) &'a Variable, pub(super) &'a Name);
+
+impl Encode for OfPerson<'_> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let OfPerson(variable, nick) = self;
+        let (tag, rest) = variable.written.as_bytes().split_at(variable.attributes_end);
+        for piece in [tag, b" nick=\"", nick.escaped.as_bytes(), b"\"", rest] {
+            out.extend_from_slice(piece);
+        }
+    }
 }
 
 /// Where a message goes.

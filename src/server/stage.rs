@@ -92,6 +92,11 @@ impl<S: Service> Stage<S> {
             Ok(document) => Message::Document(document),
             Err((frame, _)) => Message::Frame(frame),
         };
+        self.deliver(from, message);
+    }
+
+    /// A connection sends what is parsed already: this takes the time that it would take the dispatcher.
+    pub fn deliver(&mut self, from: ConnectionId, message: Message) {
         if self.engine.slot(from).is_some() {
             self.play(|service, cx| service.on_message(cx, from, message));
         }

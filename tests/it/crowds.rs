@@ -144,6 +144,38 @@ fn without_person(frame: &str) -> String {
 }
 
 #[test]
+fn no_request_brings_more_than_its_bound_whatever_the_limits_are() {
+    let limits = ["variables_max", "rooms_per_user_max", "rooms_per_address_max", "outbox_bytes_max"];
+    let mut stage = chat(&limits.map(|name| (name, if name == "outbox_bytes_max" { 1 << 30 } else { 0 })));
+    let people: Vec<_> = (0..20).map(|n| person(&mut stage, &format!("p{n:02}"))).collect();
+    for (n, id) in people.iter().enumerate() {
+        stage.say(*id, "<join room='hall'/>");
+        // A room, or a person, has at most a quarter of what one request may bring.
+        for place in ["", " room='hall'"].into_iter().take(if n == 0 { 2 } else { 1 }) {
+            let mut sets = (0..).map(|name| format!("<set{place} name='{name}'>{}</set>", "v".repeat(1_000)));
+            while ask(&mut stage, *id, &sets.next().expect("there are more"))[0].starts_with("<set ") {}
+        }
+        (0..50).for_each(|_| stage.say(*id, &format!("<message room='hall'>{}</message>", "m".repeat(10_000))));
+        people.iter().for_each(|id| drop(stage.hear(*id)));
+    }
+    let names: Vec<String> = (0..450).map(|n| format!("room {n:03}")).collect();
+    names.iter().for_each(|name| stage.say(people[0], &format!("<join room='{name}'/>")));
+    let bytes = |frames: &[String]| frames.iter().map(|frame| frame.len() + 1).sum::<usize>();
+    let ann = person(&mut stage, "ann");
+    for (request, max) in [
+        ("<join room='hall' history='9999'/>", 512 << 10),
+        ("<users room='hall' variables='true'/>", 512 << 10),
+        ("<history room='hall' limit='9999'/>", 256 << 10),
+        ("<rooms/>", 64 << 10),
+    ] {
+        let got = bytes(&ask(&mut stage, ann, request));
+        assert!(got <= max, "{request} brings {got} bytes");
+    }
+    let pages = pages(&mut stage, ann, "rooms", "name");
+    assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [200, 200, 51]);
+}
+
+#[test]
 fn a_newcomer_with_many_variables_is_not_broadcast_with_them() {
     let mut stage = chat(&[]);
     let ann = person(&mut stage, "ann");

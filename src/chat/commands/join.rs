@@ -32,6 +32,9 @@ pub(in crate::chat) fn run(chat: &mut Chat, cx: &mut Context<'_>, request: &Requ
             room.set_password(Some(password));
         }
         chat.enter(cx, request.from, &key);
+        if let Some(room) = chat.rooms.get(&key) {
+            chat.introduce(cx, request.from, || room.others(request.from));
+        }
     }
     tell(chat, cx, request, &key, count, after)
 }
@@ -84,6 +87,7 @@ fn tell(
     count: Option<u64>,
     after: Option<u64>,
 ) -> Result<(), Refusal> {
+    let last_id = chat.last_id(cx);
     let room = chat.rooms.get(key).ok_or(Code::NoSuchRoom)?;
     let budget = chat.replay_bytes_max();
     let listing = list(&chat.users, room, None, Some(budget / VARIABLES_SHARE));
@@ -92,6 +96,8 @@ fn tell(
     let page = match (count, after) {
         (None, None) => Page::default(),
         (count, after) => {
+            // A number that was not given yet is one of an earlier run, whose clock was ahead: nothing is known of it.
+            let after = after.map(|after| if after > last_id { 0 } else { after });
             let count_max = count.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
             let bytes_max = budget.saturating_sub(told);
             chat.history.page(key, &Query { after, before: None, count_max, bytes_max, bytes_more: Replayed::GROWS })
@@ -99,7 +105,8 @@ fn tell(
     };
     let truncated = after.is_some() && (page.lost || page.left_out);
     cx.send(request.from, &Written(&vocabulary::room(room, &listing.people, truncated, request.id)));
-    room.variables.iter().chain(&listing.variables).for_each(|variable| cx.send(request.from, variable));
+    room.variables.iter().for_each(|variable| cx.send(request.from, variable));
+    listing.variables.iter().for_each(|variable| cx.send(request.from, variable));
     page.records.iter().for_each(|record| cx.send(request.from, &Replayed(record)));
     Ok(())
 }

@@ -90,6 +90,8 @@ fn come_back(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>, sessi
             chat.enter(cx, request.from, &place.key);
         }
     }
+    let others: Vec<ConnectionId> = chat.acquaintances(request.from);
+    chat.introduce(cx, request.from, || others.iter().copied().filter(|id| *id != request.from));
     Ok(())
 }
 

@@ -7,7 +7,6 @@ use crate::chat::command::Request;
 use crate::chat::error::{Code, Refusal};
 use crate::chat::{variables, vocabulary};
 use crate::server::Context;
-use crate::wire::Limits;
 
 /// Keeps the value, exactly as it was sent, and tells all members of the room, or all who share a room; an empty one
 /// deletes the variable. Any member may set any variable of a room.
@@ -21,21 +20,21 @@ pub(in crate::chat) fn run(chat: &mut Chat, cx: &mut Context<'_>, request: &Requ
 }
 
 fn of_room(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>, name: &str) -> Result<(), Refusal> {
-    let max = Limits::bound(chat.limits().variables_max);
+    let most = chat.variables_most();
     let key = Arc::clone(&chat.seat(request)?.1.name.key);
     let room = chat.rooms.get_mut(&key).ok_or(Code::NoSuchRoom)?;
     let set = vocabulary::set_of_room(&room.name, name, request.body());
-    room.variables.set(name, request.body(), set.clone(), max)?;
+    room.variables.set(name, request.body(), &set, most)?;
     request.announce(cx, room.members().iter().copied(), set);
     Ok(())
 }
 
 fn of_person(chat: &mut Chat, cx: &mut Context<'_>, request: &Request<'_>, name: &str) -> Result<(), Refusal> {
-    let max = Limits::bound(chat.limits().variables_max);
+    let most = chat.variables_most();
     let user = chat.users.get_mut(request.from).ok_or(Code::NotLoggedIn)?;
     let set = vocabulary::set_of_person(name, request.body());
-    let told = vocabulary::of_person(&set, &user.name);
-    user.variables.set(name, request.body(), set, max)?;
+    user.variables.set(name, request.body(), &set, most)?;
+    let told = set.attribute("nick", &user.name.shown);
     request.announce(cx, chat.acquaintances(request.from), told);
     Ok(())
 }

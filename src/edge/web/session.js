@@ -145,10 +145,13 @@ export class Session {
     this.#askFor(answered, "topic", { room: place.name }, topic);
   }
 
-  listRooms(answered) {
-    this.#ask("rooms", {}, "", (answer) => {
+  /** All rooms, however many answers it takes: `before` are those of the ones before. */
+  listRooms(answered, before = []) {
+    this.#ask("rooms", before.length ? { after: before.at(-1).name } : {}, "", (answer) => {
       const rooms = answer?.localName === "rooms" ? Array.from(answer.children, attributes) : [];
-      answered(rooms);
+      const all = [...before, ...rooms];
+      if (rooms.length && answer.getAttribute("more") === "true") this.listRooms(answered, all);
+      else answered(all);
     });
   }
 
