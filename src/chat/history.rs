@@ -73,9 +73,7 @@ pub trait History: Send {
     fn forget(&mut self, room: &str);
 
     /// The bounds are others from now on.
-    fn set_limits(&mut self, limits: &Limits) {
-        let _ = limits;
-    }
+    fn set_limits(&mut self, _limits: &Limits) {}
 }
 
 /// A history that ends with the process: per room the last messages, bounded in number and bytes, and all together
@@ -113,9 +111,12 @@ impl InMemory {
         self.bytes
     }
 
-    /// Drops the messages that came first, of whatever room, until all fit. It makes room for some more at once: who
+    /// Drops the messages that came first, of whatever room, if not all fit. It makes room for some more at once: who
     /// comes next is found by looking at all rooms.
     fn evict(&mut self) {
+        if self.bytes <= self.total_bytes_max {
+            return;
+        }
         let goal = self.total_bytes_max - self.total_bytes_max / 1_024;
         let fronts =
             self.rings.iter().filter_map(|(room, ring)| Some(Reverse((ring.records.front()?.id, Arc::clone(room)))));
@@ -144,9 +145,7 @@ impl History for InMemory {
         ring.bytes += record.frame.len();
         ring.records.push_back(record);
         self.bytes -= ring.shrink(self.messages_max, self.bytes_max);
-        if self.bytes > self.total_bytes_max {
-            self.evict();
-        }
+        self.evict();
     }
 
     fn page(&self, room: &str, query: &Query) -> Page {
@@ -182,9 +181,7 @@ impl History for InMemory {
         for ring in self.rings.values_mut() {
             self.bytes -= ring.shrink(self.messages_max, self.bytes_max);
         }
-        if self.bytes > self.total_bytes_max {
-            self.evict();
-        }
+        self.evict();
     }
 }
 
@@ -222,6 +219,7 @@ mod tests {
                 history.append(room, Record { id: 10 * n as u64 + id, frame: [b'x'; 10].into(), attributes_end: 0 });
             }
         }
+        assert_eq!(history.last_id(), None, "nothing is known of earlier runs");
         let kept = |history: &InMemory| ["a", "b"].map(|room| history.page(room, &everything).records.len());
         assert_eq!((kept(&history), history.bytes()), ([10, 10], 200));
         limits.history_messages_max = 6;

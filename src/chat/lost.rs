@@ -177,6 +177,7 @@ impl LostPeople {
 mod tests {
     use super::*;
     use crate::chat::name::Typed;
+    use crate::chat::room::Rooms;
     use crate::chat::variables::Most;
     use crate::chat::vocabulary::{self, Body};
     use crate::wire::{Document, Frame};
@@ -244,6 +245,32 @@ mod tests {
         assert!((0..14).all(|session| lost.get(Session(session)).is_some()));
         (0..103).for_each(|session| drop(lost.find(Session(session))));
         assert!(is_empty(&lost));
+    }
+
+    #[test]
+    fn bounds_are_exact_and_places_count() {
+        let own = PERSON_BYTES + user(0, 0, 1).variables.bytes() - 1;
+        let most = |session: u32| user(session.into(), session, ADDRESS_BYTES_MAX - own);
+        let mut lost = LostPeople::default();
+        for session in 0..(BYTES_MAX / ADDRESS_BYTES_MAX) as u32 {
+            assert_eq!(keep(&mut lost, most(session), None), [], "as much as an address, and all, may have");
+        }
+        assert_eq!(keep(&mut lost, user(100, 100, 1), None), [15], "more than all may have");
+
+        let mut lost = LostPeople::default();
+        assert_eq!(
+            keep(&mut lost, user(1, 1, ADDRESS_BYTES_MAX - own + 1), None),
+            [1],
+            "more than an address may have"
+        );
+        let mut rooms = Rooms::default();
+        let room = Typed::new("room").and_then(|room| Name::room(room).ok()).expect("a name");
+        rooms.make(room, AddressKey::of(std::net::Ipv4Addr::LOCALHOST.into()), Instant::now());
+        let place = |_| rooms.get("room").expect("just made").place();
+        let places = || (0..(ADDRESS_BYTES_MAX - own - 1) / size_of::<Place>()).map(place).collect();
+        assert!(lost.keep(user(1, 1, 1), places(), None, Instant::now()).is_empty());
+        let gone = lost.keep(user(2, 1, 1), places(), None, Instant::now());
+        assert_eq!(gone.into_iter().map(|lost| lost.session.0).collect::<Vec<_>>(), [1]);
     }
 
     #[test]

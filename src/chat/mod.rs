@@ -67,6 +67,10 @@ mod error;
 // Every element that the chat says.
 mod vocabulary;
 
+// What one request may bring at once.
+#[cfg(test)]
+mod budget_tests;
+
 // Random walks through all of it.
 #[cfg(test)]
 mod walk;
@@ -273,6 +277,39 @@ impl Service for Chat {
 mod tests {
     use super::*;
     use crate::server::Stage;
+
+    #[test]
+    fn numbers_go_on_above_those_that_were_kept_and_above_the_clock() {
+        struct Kept(u64);
+        impl History for Kept {
+            fn last_id(&self) -> Option<u64> {
+                Some(self.0)
+            }
+            fn begin(&mut self, _room: &str, _last_id: u64) {}
+            fn append(&mut self, _room: &str, _record: Record) {}
+            fn page(&self, _room: &str, _query: &Query) -> Page {
+                Page::default()
+            }
+            fn forget(&mut self, _room: &str) {}
+        }
+        // The stage's clock is at 1 767 225 600 seconds.
+        for (kept, next) in [
+            (0, 1_767_225_600_000_000_u64),
+            (1_767_225_599_999_999, 1_767_225_600_000_000),
+            (5_000_000_000_000_000, 5_000_000_000_000_001),
+        ] {
+            let chat =
+                Chat::new(Settings::default(), Box::new(|bytes| bytes.fill(7))).with_history(Box::new(Kept(kept)));
+            let mut stage = Stage::new(chat);
+            let ann = stage.open();
+            for request in ["<login nick='ann'/>", "<join room='a'/>", "<message room='a'>x</message>"] {
+                stage.say(ann, request);
+            }
+            let heard = stage.hear(ann);
+            let message = heard.last().expect("a message");
+            assert!(message.starts_with(&format!("<message id=\"{next}\"")), "{kept}: {message}");
+        }
+    }
 
     #[test]
     fn new_limits_count_from_then_on() {

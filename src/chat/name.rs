@@ -7,7 +7,6 @@
 //! Knows: how long a name may be, ASCII. Must not know: who has which name.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
 use super::error::{Code, Refusal};
@@ -43,6 +42,7 @@ impl<'a> Typed<'a> {
 }
 
 /// The name of a person or a room, in its forms. Most names look the same in all of them and are kept once.
+#[derive(Debug)]
 pub(super) struct Name {
     /// As typed.
     pub(super) shown: Arc<str>,
@@ -74,12 +74,6 @@ impl Name {
         let as_compared = shared(&looks(&key), &key);
         let as_typed = shared(&looks(text), &as_compared);
         Some(Name { shown, key, escaped, looks: [as_compared, as_typed] })
-    }
-}
-
-impl fmt::Debug for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.shown)
     }
 }
 

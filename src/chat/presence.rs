@@ -27,12 +27,9 @@ pub(super) fn seat<'a>(
     room: &str,
 ) -> Result<(&'a User, &'a Room), Refusal> {
     let user = users.get(id).ok_or(Code::NotLoggedIn)?;
-    let as_shown =
-        |text: &str| user.rooms.iter().filter_map(|key| rooms.get(key)).find(|room| *room.name.shown == *text);
     // Comparing names beyond ASCII is slow, and rarely is a room named otherwise than it is shown.
-    if !room.is_ascii()
-        && let Some(room) = as_shown(room)
-    {
+    let mut inside = user.rooms.iter().filter_map(|key| rooms.get(key));
+    if let Some(room) = inside.find(|inside| *inside.name.shown == *room) {
         return Ok((user, room));
     }
     let room = Typed::new(room).and_then(name::key).and_then(|key| rooms.get(&key)).ok_or(Code::NoSuchRoom)?;

@@ -74,15 +74,13 @@ fn is_allowed(text: &str) -> bool {
     while let Some(c) = rest.next() {
         let after = rest.clone().next();
         let allowed = match c {
-            ' '..='~' => true,
             NON_JOINER | JOINER => joins(c, before, after),
             EMOJI_STYLE => before.is_some_and(|before| before.is_emoji_char()),
             '\u{b7}' => (before, after) == (Some('l'), Some('l')),
             '\u{375}' => after.is_some_and(|after| after.script() == Script::Greek),
             '\u{5f3}' | '\u{5f4}' => before.is_some_and(|before| before.script() == Script::Hebrew),
             '\u{30fb}' => whole.has_japanese,
-            '\u{660}'..='\u{669}' => !whole.has_extended_digits,
-            '\u{6f0}'..='\u{6f9}' => !whole.has_arabic_digits,
+            '\u{660}'..='\u{669}' | '\u{6f0}'..='\u{6f9}' => !(whole.has_arabic_digits && whole.has_extended_digits),
             // The exceptions of RFC 8264 §9.6 that would be allowed otherwise, and letters of old Hangul.
             '\u{640}' | '\u{7fa}' | '\u{302e}' | '\u{302f}' | '\u{3031}'..='\u{3035}' | '\u{303b}' => false,
             '\u{1100}'..='\u{11ff}' | '\u{a960}'..='\u{a97c}' | '\u{d7b0}'..='\u{d7c6}' | '\u{d7cb}'..='\u{d7fb}' => {
@@ -176,6 +174,15 @@ mod tests {
         ] {
             assert!(enforce(allowed).is_some(), "{allowed:?}");
             assert!(enforce(refused).is_none(), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn letters_that_are_exceptions_are_refused() {
+        for c in
+            "\u{640}\u{7fa}\u{302e}\u{302f}\u{3031}\u{3035}\u{303b}\u{1100}\u{11ff}\u{a960}\u{d7b0}\u{d7fb}".chars()
+        {
+            assert!(enforce(&format!("a{c}")).is_none(), "{c:?}");
         }
     }
 

@@ -337,3 +337,29 @@ impl Rooms {
         self.by_key.values_mut().for_each(|room| room.sweep(id, now, &is_kept));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::name::Typed;
+
+    #[test]
+    fn of_who_made_most_an_empty_room_gives_way_but_not_to_become_fewer_than_the_others() {
+        let (mut rooms, start) = (Rooms::default(), Instant::now());
+        let [most, other, new] = [1, 2, 3].map(|n| AddressKey::of(std::net::Ipv4Addr::from_bits(n).into()));
+        for (name, maker, seconds) in [("a", most, 2), ("b", most, 1), ("c", most, 3), ("d", other, 0), ("e", other, 0)]
+        {
+            let name = Typed::new(name).and_then(|name| Name::room(name).ok()).expect("a name");
+            rooms.make(name, maker, start + Duration::from_secs(seconds));
+        }
+        assert_eq!(rooms.spare_of_most(new).as_deref(), Some("b"), "the one that has been empty longest");
+        assert_eq!(rooms.spare_of_most(other), None, "3 and 2 would become 2 and 3");
+        assert_eq!(rooms.spare_of_most(most), None);
+        rooms.remove("e");
+        assert_eq!(rooms.spare_of_most(other).as_deref(), Some("b"), "3 and 1 become 2 and 2");
+        rooms.remove("b");
+        assert_eq!(rooms.spare_of_most(other), None);
+        rooms.remove("a");
+        assert_eq!(rooms.spare_of_most(new), None, "1 and 0 would become 0 and 1");
+    }
+}

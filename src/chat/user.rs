@@ -147,9 +147,31 @@ mod tests {
         let session = Session::new(&mut |bytes| bytes.copy_from_slice(b"\0\x01234567890abcd\xff"));
         assert_eq!(session.to_string(), "000132333435363738393061626364ff");
         assert!(Session::parse(&session.to_string()) == Some(session));
+        assert_eq!(format!("{session:?}"), "Session(..)", "whoever has it could take the person over");
         for text in ["", "+00132333435363738393061626364ff", "000132333435363738393061626364f", "g".repeat(32).as_str()]
         {
             assert!(Session::parse(text).is_none(), "{text}");
         }
+    }
+
+    #[test]
+    fn of_somebody_whose_entry_is_gone_nothing_is_left_after_a_sweep() {
+        use crate::chat::name::Typed;
+        let mut users = Users::default();
+        let [ann, bob] = [1, 2].map(|n| ConnectionId::new(n, 0));
+        let name = |nick| Arc::new(Typed::new(nick).map(Name::nick).expect("short").map_err(|_| nick).expect("a nick"));
+        for (id, nick) in [(ann, "Ann"), (bob, "bob")] {
+            let session = Session(if id == ann { 1 } else { 2 });
+            let address = AddressKey::of(std::net::Ipv4Addr::LOCALHOST.into());
+            let variables = Variables::default();
+            users.insert(id, User { name: name(nick), number: 1, session, rooms: Vec::new(), variables, address });
+        }
+        users.by_connection.remove(&ann);
+        assert!(users.resembles(&name("ann"), None) && users.with_session(Session(1)).is_some());
+        users.sweep(ann);
+        assert!(!users.resembles(&name("ann"), None) && users.with_session(Session(1)).is_none());
+        assert_eq!((users.with_nick("bob"), users.with_session(Session(2))), (Some(bob), Some(bob)));
+        users.sweep(bob);
+        assert!(users.get(bob).is_none());
     }
 }

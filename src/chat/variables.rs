@@ -82,3 +82,35 @@ pub(super) fn check(name: &str, value: Body<'_>) -> Result<(), Refusal> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::vocabulary;
+    use crate::wire::{Document, Frame};
+
+    #[test]
+    fn what_variables_take_is_counted_whatever_happens_to_them() {
+        let mut variables = Variables::default();
+        let mut set = |name: &str, value: &str| {
+            let frame = Frame::try_from(&*format!("<set>{value}</set>")).expect("a frame");
+            let document = Document::parse(frame, 9).expect("a document");
+            let value = Body::new(&document);
+            let most = Most { count: Some(2), bytes: 60 };
+            let done = variables.set(name, value, &vocabulary::set_of_person(name, value), most);
+            (done.is_ok(), variables.len(), variables.is_empty(), variables.bytes())
+        };
+        let bytes = |value: &str| "<set name=\"a\"></set>".len() + value.len();
+        assert_eq!(set("a", ""), (true, 0, true, 0));
+        assert_eq!(set("a", "1"), (true, 1, false, bytes("1")));
+        assert_eq!(set("a", "12345"), (true, 1, false, bytes("12345")));
+        assert_eq!(set("b", "1"), (true, 2, false, bytes("12345") + bytes("1")));
+        assert_eq!(set("c", "1"), (false, 2, false, bytes("12345") + bytes("1")));
+        assert_eq!(set("a", "12"), (true, 2, false, bytes("12") + bytes("1")), "one that is there may change");
+        let most = "1".repeat(60 - 2 * bytes(""));
+        assert_eq!(set("a", &most[1..]), (true, 2, false, 60), "as much as all may take");
+        assert_eq!(set("a", &most), (false, 2, false, 60), "a byte more");
+        assert_eq!(set("a", ""), (true, 1, false, bytes("1")));
+        assert_eq!(set("b", ""), (true, 0, true, 0));
+    }
+}

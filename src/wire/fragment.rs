@@ -185,6 +185,7 @@ fn attributes(text: &str) -> impl Iterator<Item = (&str, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::parse_error::ParseErrorKind;
     use super::*;
 
     fn fragment(root: &str, element: &str) -> Fragment {
@@ -210,10 +211,24 @@ mod tests {
     }
 
     #[test]
+    fn a_root_declares_as_much_as_it_may_and_not_a_byte_more() {
+        // 16 declarations of 256 bytes, each with a space before it and an equals sign in it.
+        let mut tag = "<root".to_owned();
+        ('a'..='p').for_each(|prefix| tag += &format!(" xmlns:{prefix}='{}'", "u".repeat(245)));
+        assert_eq!(tag.len(), "<root".len() + ROOT_NAMESPACES_BYTES_MAX);
+        assert!(Root::of(format!("{tag} other='x'>").as_bytes()).document(9).is_ok());
+        let error = Root::of(format!("{tag} xmlns=''>").as_bytes()).document(9).unwrap_err();
+        assert_eq!((error.kind, error.byte_offset), (ParseErrorKind::TooComplex, "<root".len()));
+    }
+
+    #[test]
     fn a_fragment_gets_the_namespaces_it_needs_and_does_not_declare() {
         let root = "<s:s xmlns='urn:d' xmlns:s=\"urn:s\" xmlns:unused='urn:u' id='7'>";
         for (element, complete) in [
             ("<a/>", "<a xmlns='urn:d'/>"),
+            // What is no prefix, although it looks a little like one.
+            ("<a b='s'/>", "<a xmlns='urn:d' b='s'/>"),
+            ("<a b='xs: _s: -s: .s: 1s: s :'/>", "<a xmlns='urn:d' b='xs: _s: -s: .s: 1s: s :'/>"),
             ("<a b='c'><d/></a>", "<a xmlns='urn:d' b='c'><d/></a>"),
             ("<s:a/>", "<s:a xmlns='urn:d' xmlns:s=\"urn:s\"/>"),
             ("<a><s:b/></a>", "<a xmlns='urn:d' xmlns:s=\"urn:s\"><s:b/></a>"),

@@ -103,7 +103,7 @@ fn instruction(text: &str, at: usize) -> Result<usize, Fault> {
     if !is_plain || (rest.starts_with('?') && !rest.starts_with("?>")) {
         return Err(Fault::not_xml(at, "a processing instruction whose target is not a plain name"));
     }
-    Ok(past(b"?>", text.as_bytes(), at + 2 + target.len()))
+    Ok(past(b"?>", text.as_bytes(), at + 2))
 }
 
 /// Looks at the tag that begins at `at` and gives the position of its `>`. In an end tag the parser stops at an attribute.
@@ -156,7 +156,6 @@ fn attribute(bytes: &[u8], name: Range<usize>, value: Range<usize>, namespaces: 
     let (at, name) = (name.start, &bytes[name]);
     let fault = match name {
         [b':', ..] => "a name that begins with a colon",
-        b"xmlns:xmlns" => "the prefix 'xmlns' must not be declared",
         [b'x', b'm', b'l', b'n', b's', b':', ..] if value.is_empty() => "a namespace prefix without an address",
         [.., b':', b'x', b'm', b'l', b'n', b's'] => "an attribute name that ends in ':xmlns'",
         _ => "",

@@ -16,7 +16,7 @@ const PAGE_MAX: usize = 200;
 pub(in crate::chat) const VARIABLES_SHARE: usize = 2;
 
 /// What a variable counts beside its bytes: to send a frame takes time, however short it is.
-const FRAME_BYTES: usize = 96;
+pub(in crate::chat) const FRAME_BYTES: usize = 96;
 
 /// Lists those after the nick `after`, in the order of nicks. With `variables="true"` it tells their variables, too,
 /// and lists only as many people as that leaves room for.
