@@ -13,15 +13,18 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// The files of the page: path, media type, content.
-const FILES: [(&str, &str, &[u8]); 8] = [
+const FILES: [(&str, &str, &[u8]); 11] = [
     ("/", "text/html; charset=utf-8", include_bytes!("web/index.html")),
     ("/chat.css", "text/css; charset=utf-8", include_bytes!("web/chat.css")),
     ("/chat.js", SCRIPT, include_bytes!("web/chat.js")),
+    ("/commands.js", SCRIPT, include_bytes!("web/commands.js")),
+    ("/conversations.js", SCRIPT, include_bytes!("web/conversations.js")),
     ("/frames.js", SCRIPT, include_bytes!("web/frames.js")),
     ("/link.js", SCRIPT, include_bytes!("web/link.js")),
     ("/log.js", SCRIPT, include_bytes!("web/log.js")),
     ("/places.js", SCRIPT, include_bytes!("web/places.js")),
     ("/session.js", SCRIPT, include_bytes!("web/session.js")),
+    ("/storage.js", SCRIPT, include_bytes!("web/storage.js")),
 ];
 
 /// The chat page, at `/`.

@@ -398,12 +398,11 @@ mod tests {
             cuts in prop::collection::vec(1usize..30, 1..6),
         ) {
             let stream = [b"GET ".to_vec(), pieces.concat()].concat();
-            let whole = read(&stream, &[stream.len()]);
-            let (by_byte, by_cuts) = (read(&stream, &[1]), read(&stream, &cuts));
-            prop_assert_eq!(&by_byte, &by_cuts);
-            // What is wrong may show sooner when the rest has come, too; what is right is the same.
-            if whole.is_ok() || by_byte.is_ok() {
-                prop_assert_eq!(&by_byte, &whole);
+            let all = [&[stream.len()][..], &[1], &cuts].map(|pieces| read(&stream, pieces));
+            // What is wrong may show sooner when more has come; what is right is the same.
+            if all.iter().any(|read| matches!(read, Ok(Some(_)))) {
+                prop_assert_eq!(&all[1], &all[0]);
+                prop_assert_eq!(&all[2], &all[0]);
             }
         }
     }

@@ -1,6 +1,7 @@
 // The page: puts the session on the screen, and what people do into the session.
 // Knows: the page's elements. Must not know: frames.
 
+import { HELP, understand } from "./commands.js";
 import { face, hue, Log, make } from "./log.js";
 import { Session } from "./session.js";
 
@@ -21,6 +22,7 @@ const log = new Log($("log"), {
   earlier: (place) => session.earlier(place),
   again: (place, pending) => session.sayAgain(place, pending),
   discard: (place, pending) => session.discard(place, pending),
+  toNamesake: (place, pending) => session.sayToNamesake(place, pending),
 });
 let drawing = 0;
 let drawn = { place: null, screen: "" };
@@ -128,17 +130,18 @@ function placeItem(place) {
 }
 
 function drawPeople(place) {
-  const people = place?.kind === "room" ? [...place.people] : [[session.nick, ""], ...(place ? [[place.name, ""]] : [])];
+  const others = place ? [[place.name, {}]] : [];
+  const people = place?.kind === "room" ? [...place.people] : [[session.nick, {}], ...others];
   const shown = people.sort(([one], [other]) => compare(one, other)).slice(0, PEOPLE_SHOWN_MAX);
-  const items = shown.map(([nick, role]) => {
+  const items = shown.map(([nick, { role }]) => {
     const item = make("li");
     const button = make("button");
     button.dataset.key = nick;
     button.append(face(nick), make("bdi", hue(nick), nick));
-    const note = nick === session.nick ? "you" : role === "member" ? "" : role;
+    const note = nick === session.nick ? "you" : role === "member" ? "" : role ?? "";
     if (note) button.append(make("span", "role", note));
     button.title = nick === session.nick ? "Change your name" : `Write to ${nick} in private`;
-    button.onclick = () => (nick === session.nick ? openNick() : go(session.converse(nick)));
+    button.onclick = () => (nick === session.nick ? openNick() : go(place?.kind === "room" ? session.converse(nick) : place));
     item.append(button);
     return item;
   });
@@ -246,11 +249,51 @@ function say() {
   const text = $("text").value.replace(/\s+$/u, "");
   const place = session.current;
   if (!place || !text.trim()) return;
+  const { fault, command, words, say: said } = understand(text);
+  if (fault) {
+    // The line stays, to be put right.
+    fail(fault);
+    return;
+  }
   $("text").value = "";
   place.draft = "";
   grow();
-  session.say(place, text);
+  if (command) carryOut(place, command, words);
+  else session.say(place, said);
   log.toBottom();
+}
+
+/** Carries out what was typed as a command. */
+function carryOut(place, command, words) {
+  const answered = (failure) => failure && fail(failure);
+  const roomOf = (name) => (name ? session.places.get(`room:${name}`) : place.kind === "room" ? place : null);
+  const [first, second] = words;
+  const commands = {
+    join: () => session.join(first, second ?? "", answered),
+    leave: () => (first && !roomOf(first) ? fail(`You are not in “${first}”.`) : session.leave(roomOf(first) ?? place)),
+    msg: () => {
+      const conversation = session.converse(first);
+      session.say(conversation, second);
+      go(conversation);
+    },
+    me: () => session.say(place, `/me ${first}`),
+    topic: () => {
+      if (!roomOf()) fail("Only rooms have a topic.");
+      else if (first) session.setTopic(place, first === '""' ? "" : first, answered);
+      else place.note(place.topic ? `The topic: ${place.topic}` : "There is no topic");
+    },
+    who: () => {
+      const room = roomOf(first);
+      if (room) place.note(`In ${room.name}: ${[...room.people.keys()].sort(compare).join(", ")}`);
+      else fail(first ? `You are not in “${first}”.` : "Only rooms have people.");
+    },
+    rooms: () => $("open-join").click(),
+    nick: () => session.rename(first, answered),
+    help: () => HELP.forEach((usage) => place.note(usage)),
+    quit: () => session.quit(),
+  };
+  commands[command]();
+  drawSoon();
 }
 
 $("text").addEventListener("input", () => {

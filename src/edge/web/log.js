@@ -40,7 +40,7 @@ export class Log {
   /** The elements of messages, by what they show. */
   #made = new WeakMap();
 
-  /** `on` has: `earlier(place)`, `again(place, pending)`, `discard(place, pending)`. */
+  /** `on` has: `earlier(place)`, `again(place, pending)`, `discard(place, pending)`, `toNamesake(place, pending)`. */
   constructor(root, on) {
     this.#root = root;
     this.#on = on;
@@ -171,6 +171,11 @@ export class Log {
       const discard = make("button", "", "Discard");
       discard.onclick = () => this.#on.discard(place, pending);
       why.append(again, discard);
+      if (pending.isForAnother) {
+        const namesake = make("button", "", `Send to whoever is ${place.name} now`);
+        namesake.onclick = () => this.#on.toNamesake(place, pending);
+        why.append(namesake);
+      }
       element.append(why);
     }
     return element;

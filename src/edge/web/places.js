@@ -10,11 +10,16 @@ export class Place {
   constructor(kind, name) {
     this.kind = kind;
     this.name = name;
+    /** Of a conversation: the number of the person whom it is with, once that is known. */
+    this.person = null;
+    /** Whether that person has left the chat; whether somebody else has the name. */
+    this.isGone = false;
+    this.isSupplanted = false;
     this.topic = "";
     /** Messages, events and gaps, in the order of their numbers. */
     this.items = [];
     this.ids = new Set();
-    /** Nick → role, of a room. */
+    /** Nick → {role, person}, of a room. */
     this.people = new Map();
     this.unread = 0;
     /** The number of the newest message that was looked at. */
@@ -35,7 +40,7 @@ export class Place {
   }
 
   get key() {
-    return `${this.kind}:${this.name}`;
+    return this.person ? `who:${this.person}` : `${this.kind}:${this.name}`;
   }
 
   get firstId() {
@@ -92,13 +97,13 @@ export class Place {
 
   /** What a reload of the page must not lose: the server keeps what is said in rooms, and nothing else. */
   toJSON() {
-    const { kind, name, readUpTo, pending, draft, unread } = this;
+    const { kind, name, person, isGone, isSupplanted, readUpTo, pending, draft, unread } = this;
     const messages = this.kind === "person" ? this.items.filter(({ id }) => id).slice(-PRIVATE_KEPT_MAX) : [];
-    return { kind, name, readUpTo, pending, draft, unread, messages };
+    return { kind, name, person, isGone, isSupplanted, readUpTo, pending, draft, unread, messages };
   }
 
-  static from({ kind, name, readUpTo, pending, draft, unread, messages }) {
-    const place = new Place(kind, name);
+  static from({ kind, name, person, isGone, isSupplanted, readUpTo, pending, draft, unread, messages }) {
+    const place = Object.assign(new Place(kind, name), { person, isGone, isSupplanted });
     messages.forEach((message) => place.add(message));
     pending.forEach((each) => interrupt(kind, each));
     return Object.assign(place, { readUpTo, pending, draft, unread: kind === "person" ? unread : 0 });

@@ -1,11 +1,12 @@
 // A person's session: who one is, which places one is in, what was sent and what came of it.
 // Knows: the vocabulary of the chat. Must not know: the screen.
 
+import { Conversations } from "./conversations.js";
 import { attributes, frame, legal } from "./frames.js";
 import { Link } from "./link.js";
 import { interrupt, Place } from "./places.js";
+import { forget, load, save } from "./storage.js";
 
-const STORED = "xmlsocket.chat";
 const HISTORY_FIRST = 100;
 const HISTORY_MISSED_MAX = 1000;
 const HISTORY_PAGE = 50;
@@ -30,6 +31,9 @@ export class Session {
   places = new Map();
   current = null;
 
+  #conversations = new Conversations(this.places);
+  /** The conversations in which something was sent and is not answered, in the order of sending. */
+  #unanswered = [];
   #id = null;
   #highest = 0;
   #firstRoom = "lobby";
@@ -54,12 +58,7 @@ export class Session {
 
   /** Takes up what this window was in before it was loaded again; false when there was nothing. */
   resume() {
-    let stored = null;
-    try {
-      stored = JSON.parse(sessionStorage.getItem(STORED));
-    } catch {
-      return false;
-    }
+    const stored = load();
     if (!stored?.id) return false;
     this.nick = stored.nick;
     this.#id = stored.id;
@@ -112,9 +111,14 @@ export class Session {
     place.readUpTo = Math.max(place.readUpTo, place.lastId);
   }
 
-  /** The conversation with a person. */
+  /** The conversation with who has this nick: with that very person, if one sees who it is. */
   converse(nick) {
-    return this.#place("person", nick);
+    return this.#conversations.with(nick, this.#personOf(nick));
+  }
+
+  #personOf(nick) {
+    const rooms = [...this.places.values()].filter(({ people }) => people.has(nick));
+    return rooms[0]?.people.get(nick).person ?? null;
   }
 
   join(room, password, answered) {
@@ -177,6 +181,15 @@ export class Session {
     Object.assign(pending, { after: this.#highest, state: "waiting", why: "" });
     this.#send(place, pending);
     this.#on.changed();
+  }
+
+  /** Sends what did not reach its person to whoever has the name now. */
+  sayToNamesake(place, pending) {
+    this.discard(place, pending);
+    if (this.#personOf(place.name) !== place.person) place.isSupplanted = true;
+    const other = this.converse(place.name);
+    this.show(other);
+    this.say(other, pending.text);
   }
 
   discard(place, pending) {
@@ -246,7 +259,8 @@ export class Session {
     this.places.delete(place.key);
     Object.assign(place, { name, topic, isTold: true });
     this.places.set(place.key, place);
-    place.people = new Map(Array.from(answer.children, (user) => [user.getAttribute("nick"), user.getAttribute("role")]));
+    place.people = new Map();
+    this.#people(place, answer);
     if (place.people.size < Number(users)) this.#morePeople(place, 1);
     if (truncated) place.gap();
     // The answer to this comes behind all of the history.
@@ -276,9 +290,16 @@ export class Session {
     const last = [...place.people.keys()].at(-1);
     this.#ask("users", { room: place.name, after: last }, "", (answer) => {
       if (answer?.localName !== "users") return;
-      for (const user of answer.children) place.people.set(user.getAttribute("nick"), user.getAttribute("role"));
+      this.#people(place, answer);
       if (answer.getAttribute("more") === "true") this.#morePeople(place, page + 1);
     });
+  }
+
+  #people(place, answer) {
+    for (const { nick, role, person } of Array.from(answer.children, attributes)) {
+      place.people.set(nick, { role, person });
+      this.#conversations.meet(nick, person);
+    }
   }
 
   #sendWaiting(place) {
@@ -289,11 +310,35 @@ export class Session {
 
   #send(place, pending) {
     if (this.state !== "in" || (place.kind === "room" && !place.isTold)) return;
+    if (place.kind === "person") {
+      this.#sendPrivately(place, pending);
+      return;
+    }
     pending.state = "sent";
-    const to = place.kind === "room" ? { room: place.name } : { to: place.name };
-    this.#ask("message", to, pending.text, (answer) => {
+    this.#ask("message", { room: place.name }, pending.text, (answer) => {
       if (answer?.localName === "ok") this.discard(place, pending);
       else if (answer) Object.assign(pending, { state: "failed", why: answer.textContent });
+    });
+  }
+
+  /** Sends to the person whom a conversation is with. While that is not known, the answer to one line tells it. */
+  #sendPrivately(place, pending) {
+    const { name, person } = place;
+    if (!person && place.pending.some(({ state }) => state === "sent")) return;
+    pending.state = "sent";
+    this.#unanswered.push(place);
+    this.#ask("message", { to: name, person }, pending.text, (answer) => {
+      this.#unanswered.shift();
+      if (answer?.localName === "ok") {
+        this.discard(place, pending);
+        const bound = this.#conversations.bind(place, answer.getAttribute("person"));
+        if (this.current === place && bound !== place) this.show(bound);
+        this.#sendWaiting(bound);
+      } else if (answer) {
+        const isAnother = person && answer.getAttribute("code") === "no-such-user";
+        const why = isAnother ? `The ${name} of this conversation is not here, or has another name by now.` : answer.textContent;
+        Object.assign(pending, { state: "failed", why, isForAnother: Boolean(isAnother) });
+      }
     });
   }
 
@@ -318,13 +363,13 @@ export class Session {
   }
 
   #message(element) {
-    const { id, from, time } = attributes(element);
-    return { id: Number(id), from, time, text: element.textContent };
+    const { id, from, person, time } = attributes(element);
+    return { id: Number(id), from, person, time, text: element.textContent };
   }
 
   #heard(message, { room, to, history }) {
     const isOwn = message.from === this.nick;
-    const place = room ? this.#place("room", room) : this.#place("person", isOwn ? to : message.from);
+    const place = room ? this.#room(room) : this.#conversation(message, isOwn ? to : null);
     this.#highest = Math.max(this.#highest, message.id);
     if (!place.add(message)) return;
     if (isOwn) place.settle(message);
@@ -337,11 +382,12 @@ export class Session {
     if (!history && !isOwn) this.#on.said(place, message);
   }
 
-  #joined({ room, nick }) {
+  #joined({ room, nick, person }) {
     const place = this.places.get(`room:${room}`);
-    if (!place || place.people.has(nick)) return;
-    place.people.set(nick, "member");
-    place.note(`${nick} came in`);
+    this.#conversations.meet(nick, person);
+    if (!place) return;
+    if (!place.people.has(nick)) place.note(`${nick} came in`);
+    place.people.set(nick, { role: "member", ...place.people.get(nick), person });
   }
 
   #left({ room, nick, reason }) {
@@ -350,24 +396,23 @@ export class Session {
     if (nick === this.nick) {
       this.#remove(place);
       if (reason) this.#on.failed(`You are no longer in “${room}”.`);
-    } else if (place.people.delete(nick)) {
-      place.note(`${nick} left`);
+    } else {
+      // With a reason, it was the chat that was left.
+      if (reason) this.#conversations.left(place.people.get(nick)?.person);
+      if (place.people.delete(nick)) place.note(`${nick} left`);
     }
   }
 
   #renamed({ from, nick }) {
     if (from === this.nick) this.nick = nick;
+    const person = this.#personOf(from);
     for (const place of [...this.places.values()]) {
       if (place.people.has(from)) {
-        place.people = new Map([...place.people].map(([name, role]) => [name === from ? nick : name, role]));
+        place.people = new Map([...place.people].map(([name, known]) => [name === from ? nick : name, known]));
         place.note(`${from} is now ${nick}`);
       }
     }
-    const conversation = this.places.get(`person:${from}`);
-    if (!conversation || this.places.has(`person:${nick}`)) return;
-    this.places.delete(conversation.key);
-    conversation.name = nick;
-    this.places.set(conversation.key, conversation);
+    if (person) this.#conversations.renamed(person, from, nick);
   }
 
   #topic({ room, from }, topic) {
@@ -405,6 +450,7 @@ export class Session {
   #unsettle() {
     const open = [...this.#requests.values()];
     this.#requests.clear();
+    this.#unanswered = [];
     for (const place of this.places.values()) {
       place.isTold = false;
       place.pending.forEach((pending) => interrupt(place.kind, pending));
@@ -417,18 +463,28 @@ export class Session {
     this.#id = null;
     this.places.clear();
     this.#requests.clear();
+    this.#unanswered = [];
     Object.assign(this, { state: "out", why: "", current: null });
-    sessionStorage.removeItem(STORED);
+    forget();
     this.#on.changed();
   }
 
-  #place(kind, name) {
-    const known = this.places.get(`${kind}:${name}`);
+  #room(name) {
+    const known = this.places.get(`room:${name}`);
     if (known) return known;
-    const place = new Place(kind, name);
+    const place = new Place("room", name);
     this.places.set(place.key, place);
     // The server has this person in a room that this window did not know of.
-    if (kind === "room") this.#join(place, () => {});
+    this.#join(place, () => {});
+    return place;
+  }
+
+  /** Where a private message belongs; `to`: whom one sent it to oneself. */
+  #conversation({ from, person }, to) {
+    if (!to) return this.#conversations.with(from, person);
+    // Messages come back in the order in which they were sent.
+    const [place = this.#conversations.with(to)] = this.#unanswered;
+    this.#conversations.rename(place, to);
     return place;
   }
 
@@ -438,13 +494,8 @@ export class Session {
   }
 
   #store() {
-    if (!this.#id) return;
     const places = [...this.places.values()];
-    try {
-      sessionStorage.setItem(STORED, JSON.stringify({ id: this.#id, nick: this.nick, current: this.current?.key, places }));
-    } catch {
-      // Storage that is full or forbidden costs the way back after a reload, nothing now.
-    }
+    if (this.#id) save({ id: this.#id, nick: this.nick, current: this.current?.key, places });
   }
 }
 

@@ -52,6 +52,11 @@ export function said(page) {
   return page.locator("#log .message:not(.pending) .said").allTextContents();
 }
 
+/** The button that leads to the conversation with a person. */
+export function conversation(page, name) {
+  return page.locator("#conversations button", { has: page.locator("bdi", { hasText: new RegExp(`^${name}$`, "u") }) });
+}
+
 /** Waits until a text stands among what was said. */
 export async function hears(page, text) {
   await page.locator("#log .message:not(.pending) .said", { hasText: text }).first().waitFor();
