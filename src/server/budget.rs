@@ -1,56 +1,74 @@
 //! Defines [`Budget`], which bounds in bytes what waits for the dispatcher.
 //!
+//! Who finds no room stands in line. A message larger than all the room there is goes alone: it waits until nothing else
+//! is there, and the line sees to it that this comes, however many small ones go on coming.
+//!
 //! Knows: who waits for room. Must not know: what the bytes are.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::sync::{AtomicUsize, Condvar, Mutex, Ordering, PoisonError};
 use crate::wire::CHANNEL_BYTES_MAX;
 
-/// Bytes that an event counts in the channel beside its text: a document's tree takes room, too.
+/// Bytes that an event counts in the channel beside the message in it.
 const EVENT_BYTES: usize = 128;
 
 /// Counts the bytes of messages between the clients' threads and the dispatcher.
 pub(super) struct Budget {
     used: AtomicUsize,
-    waiting: Mutex<Waiting>,
-    room: Condvar,
+    /// How many stand in line: nobody goes past them.
+    in_line: AtomicUsize,
+    line: Mutex<Line>,
 }
 
 #[derive(Default)]
-struct Waiting {
-    /// How many threads wait for room.
-    threads: usize,
+struct Line {
+    /// Who waits, the first in front.
+    waiting: VecDeque<Waiter>,
+    /// How many have been let in from the front of the line.
+    let_in: usize,
     /// Whether there will never be room again: the server stops.
     closed: bool,
 }
 
+/// A thread that waits.
+struct Waiter {
+    cost: usize,
+    /// Signals that it was let in, or that nobody will be any more.
+    called: Arc<Condvar>,
+}
+
 impl Budget {
     pub(super) fn new() -> Budget {
-        Budget { used: AtomicUsize::new(0), waiting: Mutex::default(), room: Condvar::new() }
+        Budget { used: AtomicUsize::new(0), in_line: AtomicUsize::new(0), line: Mutex::default() }
     }
 
-    /// What a message of `bytes` bytes counts.
+    /// What a message counts that takes `bytes` bytes.
     pub(super) fn cost(bytes: usize) -> usize {
-        bytes + EVENT_BYTES
+        bytes.saturating_add(EVENT_BYTES)
     }
 
     /// Waits until `cost` fits. `false` when the server stops.
     pub(super) fn take(&self, cost: usize) -> bool {
-        if self.fits(cost) {
-            return true;
+        (self.in_line.load(Ordering::SeqCst) == 0 && self.fits(cost)) || self.wait(cost)
+    }
+
+    #[inline(never)]
+    fn wait(&self, cost: usize) -> bool {
+        let called = Arc::new(Condvar::new());
+        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = line.let_in + line.waiting.len();
+        line.waiting.push_back(Waiter { cost, called: Arc::clone(&called) });
+        // Room that came before this thread stood in line was offered to nobody.
+        self.let_in(&mut line);
+        while line.let_in <= place {
+            if line.closed {
+                return false;
+            }
+            line = called.wait(line).unwrap_or_else(PoisonError::into_inner);
         }
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.threads += 1;
-        let fits = loop {
-            if waiting.closed {
-                break false;
-            }
-            if self.fits(cost) {
-                break true;
-            }
-            waiting = self.room.wait(waiting).unwrap_or_else(PoisonError::into_inner);
-        };
-        waiting.threads -= 1;
-        fits
+        true
     }
 
     /// Gives back what handled messages counted.
@@ -59,23 +77,34 @@ impl Budget {
             return;
         }
         self.used.fetch_sub(cost, Ordering::SeqCst);
-        // Whoever found no room has taken this lock before looking again, so that the signal cannot be missed.
-        if self.waiting.lock().unwrap_or_else(PoisonError::into_inner).threads > 0 {
-            self.room.notify_all();
-        }
+        // Whoever found no room takes this lock before looking again, so that nobody can be missed.
+        self.let_in(&mut self.line.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Lets everybody who waits go.
     pub(super) fn close(&self) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
-        self.room.notify_all();
+        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        line.closed = true;
+        line.waiting.iter().for_each(|waiter| waiter.called.notify_one());
     }
 
-    /// Takes `cost` if there is room. A message larger than everything is let in when nothing else waits.
+    /// Takes what those in front of the line wait for, as far as there is room, and calls them.
+    fn let_in(&self, line: &mut Line) {
+        while line.waiting.front().is_some_and(|first| self.fits(first.cost)) {
+            line.let_in += 1;
+            if let Some(first) = line.waiting.pop_front() {
+                first.called.notify_one();
+            }
+        }
+        self.in_line.store(line.waiting.len(), Ordering::SeqCst);
+    }
+
+    /// Takes `cost` if there is room. What is larger than all of it is let in when nothing else is there.
     fn fits(&self, cost: usize) -> bool {
         self.used
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |used| {
-                (used == 0 || used + cost <= CHANNEL_BYTES_MAX).then_some(used + cost)
+                let both = used.saturating_add(cost);
+                (used == 0 || both <= CHANNEL_BYTES_MAX).then_some(both)
             })
             .is_ok()
     }
@@ -116,6 +145,33 @@ mod tests {
             }
         });
         assert_eq!(budget.used.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn what_is_larger_than_all_gets_its_turn_before_what_comes_after_it() {
+        let budget = Budget::new();
+        let (taken, out) = unbounded();
+        assert!(budget.take(10));
+        thread::scope(|scope| {
+            for (number, cost) in [CHANNEL_BYTES_MAX + 1, 1, 2].into_iter().enumerate() {
+                let (budget, taken) = (&budget, taken.clone());
+                scope.spawn(move || {
+                    assert!(budget.take(cost));
+                    taken.send(cost).unwrap();
+                });
+                // Only then comes the next.
+                while budget.in_line.load(Ordering::SeqCst) <= number {
+                    thread::yield_now();
+                }
+            }
+            assert!(out.is_empty(), "there is room for the small ones, but they came later");
+            let next = || out.recv_timeout(std::time::Duration::from_secs(10)).unwrap();
+            budget.give_back(10);
+            assert_eq!(next(), CHANNEL_BYTES_MAX + 1);
+            budget.give_back(CHANNEL_BYTES_MAX + 1);
+            assert_eq!(next() + next(), 1 + 2);
+        });
+        assert_eq!(budget.used.load(Ordering::SeqCst), 3);
     }
 
     #[test]

@@ -117,9 +117,16 @@ impl Connection {
         }
     }
 
-    /// The time from a frame's first byte to its end.
+    /// The time from a frame's first byte to its end, as far as that is bounded.
     fn frame_timeout(&self) -> Option<Duration> {
-        Limits::bound(self.limits.frame_seconds_max).map(Duration::from_secs)
+        let bound = |seconds| Limits::bound(seconds).map(Duration::from_secs);
+        bound(self.limits.frame_seconds_max).or_else(|| {
+            // The limits of login and silence hold for whom the application knows. With none at all, whoever sent one byte
+            // would stay for ever.
+            let is_unknown = self.outbox.is_none() && self.settings.idle;
+            let others = [self.limits.login_seconds_max, self.limits.idle_seconds_max];
+            others.into_iter().filter(|_| is_unknown).filter_map(bound).min()
+        })
     }
 
     /// Makes the connection known to the application; says what may be sent to it at first.
@@ -223,6 +230,7 @@ impl Connection {
         if let Some(outbox) = &self.outbox {
             intake.answer_by(outbox);
         }
+        intake.set_frame_timeout(self.frame_timeout());
         Ok(())
     }
 
@@ -235,22 +243,27 @@ impl Connection {
             self.reply_with_policy();
             return Ok(());
         }
-        let cost = Budget::cost(frame.len());
-        let message = match self.settings.frames {
-            Frames::Any => Message::Frame(frame),
+        let cost = Budget::cost(match self.settings.frames {
+            Frames::Any => frame.len(),
             // An empty frame is a sign of life and nothing else.
             Frames::Xml if frame.is_empty() => return Ok(()),
+            Frames::Xml => Document::memory_bytes_max(&frame, self.nodes_max()),
+        });
+        // Before it is parsed: thousands of threads may wait here.
+        if !self.shared.budget.take(cost) {
+            return Err(Box::new(CloseReason::Shutdown));
+        }
+        let message = match self.settings.frames {
+            Frames::Any => Message::Frame(frame),
             Frames::Xml => match Document::parse(frame, self.nodes_max()) {
                 Ok(document) => Message::Document(document),
                 Err((_, error)) => {
+                    self.shared.budget.give_back(cost);
                     self.reply(&error);
                     return Ok(());
                 }
             },
         };
-        if !self.shared.budget.take(cost) {
-            return Err(Box::new(CloseReason::Shutdown));
-        }
         self.tell(Event::Message { id: self.id, message, cost });
         Ok(())
     }

@@ -61,6 +61,11 @@ impl Intake {
         Intake { link: Arc::clone(&self.link), earlier, given: 0, decoding: self.decoding.take(), ..*self }
     }
 
+    /// Sets how long a frame may take from here on.
+    pub(super) fn set_frame_timeout(&mut self, frame_timeout: Option<Duration>) {
+        self.frame_timeout = frame_timeout;
+    }
+
     /// A frame has begun: from now on what is waited for counts.
     pub(super) fn begin_frame(&mut self) {
         self.waited.get_or_insert(Duration::ZERO);

@@ -7,8 +7,15 @@ use std::fmt;
 
 use super::fragment::{declarations, tag_name};
 use super::frame::{Encode, Frame};
+use super::limits::ATTRIBUTES_MAX;
 use super::parse_error::ParseError;
 use super::scan::scan;
+
+/// Bytes of a node of a tree: four links, what it is, where it stands in the text.
+const NODE_BYTES: usize = 80;
+
+/// Bytes of an attribute of a tree: its name, its value, where it stands in the text.
+const ATTRIBUTE_BYTES: usize = 72;
 
 /// The tree of a document, borrowed from its text.
 pub type Tree<'text> = roxmltree::Document<'text>;
@@ -40,7 +47,8 @@ impl Document {
     /// newline before the zero byte). A document type declaration is refused, whatever it says; so is what strict
     /// parsers refuse, so that a document's content can be relayed to them.
     ///
-    /// A tree takes up to 20 times the memory of its text: many short attributes are the worst.
+    /// A tree takes up to 20 times the memory of its text: many short attributes are the worst
+    /// ([`memory_bytes_max`](Document::memory_bytes_max)).
     ///
     /// # Errors
     /// Gives the frame back with the reason. Parsing never recurses with the depth of the document, and its time
@@ -50,6 +58,19 @@ impl Document {
         Parsed::try_new_or_recover(frame, |frame| parse_tree(frame, nodes_max))
             .map(Document)
             .map_err(|(frame, error)| (frame, *error))
+    }
+
+    /// What a document may take in memory that is parsed from `frame`: its text, and a tree as large as the marks in the
+    /// text allow. Counted before it is parsed, so that it can be waited for room for it.
+    #[must_use]
+    pub fn memory_bytes_max(frame: &Frame, nodes_max: u32) -> usize {
+        let count = |mark| memchr::memchr_iter(mark, frame.bytes()).count();
+        let tags = count(b'<');
+        // Each tag is a node, and between two there is one more at most.
+        let nodes = (2 * tags + 1).min(nodes_max as usize);
+        let attributes = count(b'=').min(tags.saturating_mul(ATTRIBUTES_MAX));
+        // Texts with references in them are kept a second time, resolved.
+        2 * frame.len() + nodes * NODE_BYTES + attributes * ATTRIBUTE_BYTES
     }
 
     /// The frame as it came.
@@ -208,6 +229,30 @@ mod tests {
 
     fn document(text: &str) -> Document {
         Document::parse(Frame::try_from(text).expect("no zero byte"), 4096).map_err(|(_, error)| error).expect(text)
+    }
+
+    #[test]
+    fn a_tree_takes_no_more_than_was_counted_before() {
+        let many = |start: &str, part: &str, end: &str, count| format!("{start}{}{end}", part.repeat(count));
+        for (text, attributes_are_exact) in [
+            ("<a/>".to_owned(), true),
+            ("<a b='c'>x</a>".to_owned(), true),
+            ("\u{feff} <?xml version='1.0'?><!--c--><a>x<b/>y<![CDATA[z]]>&lt;<?p?></a><!--d-->".to_owned(), false),
+            (many("<a>", "<b/>", "</a>", 1_000), true),
+            (many("<a>", "<b/>x", "</a>", 1_000), true),
+            (many("<a>", "<b c='' d=''/>", "</a>", 1_000), true),
+            (many("<a>", "a=b ", "</a>", 1_000), false),
+        ] {
+            let frame = Frame::try_from(text.as_str()).expect("no zero byte");
+            let counted = Document::memory_bytes_max(&frame, 4_096);
+            let document = document(&text);
+            let nodes = document.tree().root().descendants();
+            let attributes: usize = nodes.clone().map(|node| node.attributes().len()).sum();
+            let taken = text.len() + nodes.len() * NODE_BYTES + attributes * ATTRIBUTE_BYTES;
+            assert!(taken <= counted, "{taken} and not {counted}: {text}");
+            let most = 3 * taken + if attributes_are_exact { 0 } else { 256 * ATTRIBUTE_BYTES };
+            assert!(counted <= most, "{counted} and not {taken}: {text}");
+        }
     }
 
     #[test]

@@ -165,7 +165,8 @@ pub const SENT_FRAME_BYTES_MAX: usize = 1 << 20;
 /// Bytes of the largest frame that a client reads unless told otherwise, its zero byte not counted.
 pub const CLIENT_FRAME_BYTES_MAX: usize = 4 << 20;
 
-/// Bytes of text that may wait between the clients' threads and the dispatcher; beyond it clients' threads wait.
+/// Bytes that may wait between the clients' threads and the dispatcher, texts and their trees; beyond it clients' threads
+/// wait.
 pub const CHANNEL_BYTES_MAX: usize = 16 << 20;
 
 const _: () =

@@ -1,6 +1,6 @@
 //! What all connections have together: memory, how fast they may be, and limits that are set while they are there.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
@@ -206,4 +206,74 @@ fn frames_of_an_address_that_wait_are_read_when_it_may_say_more() {
     }
     // 4 connections and 520 frames, of which 400 were saved up.
     assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
+/// A tree takes many times what its text does: the channel holds as many bytes of both, not as many texts.
+#[test]
+fn the_channel_counts_the_trees_of_its_documents() {
+    const FRAMES: usize = 200;
+    let (entered, inside) = bounded(1);
+    let (open, gate) = bounded::<()>(1);
+    let mut first = true;
+    let (heard, hearing) = unbounded();
+    let probe = Probe::answering(move |_, _, text| {
+        if std::mem::take(&mut first) {
+            entered.send(()).unwrap();
+            gate.recv_timeout(DEADLINE).unwrap();
+        }
+        heard.send(text.len()).unwrap();
+    });
+    let mut running = Setup::new().quiet().serve(probe);
+    let (mut client, _) = running.join();
+    client.send("<wait/>");
+    inside.recv_timeout(DEADLINE).unwrap();
+    // 12 MB of text fit into the channel, and would take 100 MB with their trees. So it is not read to its end.
+    let costly = format!("<a>{}</a>", "<b c='' d='' e=''/>".repeat(3_000));
+    let bytes = format!("{costly}\0").repeat(FRAMES);
+    let mut rest = bytes.as_bytes();
+    client.stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    let stuck = loop {
+        match client.stream.write(rest) {
+            Ok(count) => rest = &rest[count..],
+            Err(error) => break error.kind(),
+        }
+        assert!(!rest.is_empty(), "all of it was read");
+    };
+    assert_eq!(stuck, ErrorKind::WouldBlock);
+    open.send(()).unwrap();
+    client.stream.set_write_timeout(Some(DEADLINE)).unwrap();
+    client.write(rest);
+    assert_eq!(hearing.recv_timeout(DEADLINE), Ok("<wait/>".len()));
+    (0..FRAMES).for_each(|_| assert_eq!(hearing.recv_timeout(DEADLINE), Ok(costly.len())));
+}
+
+#[test]
+fn a_frame_larger_than_the_channel_gets_through_whatever_else_is_said() {
+    let setup = Setup::new().any().quiet().limits(|limits| limits.frame_bytes_max = 32 << 20);
+    let (heard, hearing) = unbounded();
+    let probe = Probe::answering(move |cx, from, text| {
+        heard.send(text.len()).unwrap();
+        cx.send(from, &Element::new("heard"));
+    });
+    let mut running = setup.serve(probe);
+    let (mut large, _) = running.join();
+    let (stop, stopped) = bounded::<()>(0);
+    let others: Vec<_> = (0..2)
+        .map(|_| {
+            let (mut client, _) = running.join();
+            let stopped = stopped.clone();
+            std::thread::spawn(move || {
+                // Some are always in the channel.
+                let many = "x\0".repeat(100);
+                while stopped.try_recv() != Err(crossbeam_channel::TryRecvError::Disconnected) {
+                    client.write(many.as_bytes());
+                    (0..100).for_each(|_| drop(client.frame()));
+                }
+            })
+        })
+        .collect();
+    large.send(&"y".repeat(17 << 20));
+    while hearing.recv_timeout(DEADLINE).unwrap() != 17 << 20 {}
+    drop((stop, stopped));
+    others.into_iter().for_each(|other| other.join().unwrap());
 }

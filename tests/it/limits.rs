@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
 use xmlsocket::server::{CloseReason, Flood, Frames};
-use xmlsocket::wire::Element;
+use xmlsocket::wire::{Element, Limits};
 
-use crate::harness::{Client, DEADLINE, Note, Probe, Setup, lock};
+use crate::harness::{Client, DEADLINE, Note, Probe, Setup, Told, lock};
 
 #[test]
 fn a_frame_that_waits_behind_paused_ones_has_not_timed_out() {
@@ -163,6 +163,34 @@ fn a_frame_that_is_not_ended_in_time_is_closed() {
     assert!(known.frame().starts_with("<error code=\"frame-timeout\">"));
     [silent, author, known].iter_mut().for_each(Client::end);
     assert_eq!(running.told.close(id), CloseReason::FrameTimeout { zero_byte_missing: false });
+}
+
+#[test]
+fn without_a_limit_for_frames_those_for_login_and_silence_hold_all_the_same() {
+    let limits = |limits: &mut Limits| {
+        limits.frame_seconds_max = 0;
+        limits.login_seconds_max = 1;
+    };
+    let mut running = Setup::new().policy().limits(limits).serve(Probe::default());
+    // A frame of one that is known takes as long as it likes.
+    let mut known = running.connect();
+    known.write(b"<hello/>\0<hel");
+    assert_eq!(known.frame(), "<hello/>");
+    let begun = Instant::now();
+    let mut unknown = [&b"<"[..], b"<a>", b" ", b"\n<policy-file-requ"].map(|bytes| {
+        let mut client = running.connect();
+        client.write(bytes);
+        client
+    });
+    for client in &mut unknown {
+        assert!(client.frame().starts_with("<error code=\"frame-timeout\">"));
+        client.end();
+    }
+    assert!(begun.elapsed() >= Duration::from_millis(950), "{:?}", begun.elapsed());
+    known.write(b"lo/>\0");
+    assert_eq!(known.frame(), "<hello/>");
+    running.told.open();
+    assert!(!running.told.all().iter().any(|told| matches!(told, Told::Open(_))), "nobody else was known");
 }
 
 #[test]
