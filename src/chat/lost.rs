@@ -27,8 +27,9 @@ const ADDRESS_BYTES_MAX: usize = 1 << 20;
 /// What a person counts beside variables and places: the name and the entries in four tables.
 const PERSON_BYTES: usize = 768;
 
-/// The most people that are forgotten at a time because they have been lost for too long.
-const EXPIRING_MAX: usize = 100;
+/// The most that is let go at a time of those who have been lost for too long: a person counts as some variables.
+const EXPIRING_MAX: usize = 2_000;
+const PERSON_EXPIRING: usize = 5;
 
 /// A person whose link was lost.
 pub(super) struct Lost {
@@ -138,7 +139,14 @@ impl LostPeople {
     pub(super) fn expire(&mut self, now: Instant) -> Vec<Lost> {
         let is_over = |lost: &&Lost| now.saturating_duration_since(lost.since) >= KEPT;
         let oldest = self.order.values().filter_map(|session| self.by_session.get(session));
-        let over: Vec<Session> = oldest.take_while(is_over).take(EXPIRING_MAX).map(|lost| lost.session).collect();
+        let mut expiring = 0;
+        let is_little = |lost: &&Lost| {
+            let before = expiring;
+            expiring += PERSON_EXPIRING + lost.variables.len();
+            before < EXPIRING_MAX
+        };
+        let over = oldest.take_while(is_over).take_while(is_little);
+        let over: Vec<Session> = over.map(|lost| lost.session).collect();
         over.into_iter().filter_map(|session| self.find(session)).collect()
     }
 
@@ -182,9 +190,12 @@ mod tests {
     use crate::chat::vocabulary::{self, Body};
     use crate::wire::{Document, Frame};
 
-    /// Somebody at 10.0.0.0 and `address` more, with a variable of some bytes.
-    fn user(session: u128, address: u32, value_bytes: usize) -> User {
-        let value = format!("<set>{}</set>", "v".repeat(value_bytes));
+    /// The bytes of a person without a place, and with a variable that is as short as one can be, but for its value.
+    const LEAST: usize = PERSON_BYTES + "<set name=\"v\"></set>".len();
+
+    /// Somebody at 10.0.0.0 and `address` more, who takes so many bytes.
+    fn user(session: u128, address: u32, bytes: usize) -> User {
+        let value = format!("<set>{}</set>", "v".repeat(bytes - LEAST));
         let document = Document::parse(Frame::try_from(&*value).expect("a frame"), 9).expect("a document");
         let mut variables = Variables::default();
         let value = Body::new(&document);
@@ -213,36 +224,34 @@ mod tests {
     fn of_an_address_that_has_too_many_the_oldest_goes() {
         let mut lost = LostPeople::default();
         for (session, gone) in [(1, vec![]), (2, vec![]), (3, vec![1]), (4, vec![2])] {
-            assert_eq!(keep(&mut lost, user(session, 1, 1), Some(2)), gone);
+            assert_eq!(keep(&mut lost, user(session, 1, 1_000), Some(2)), gone);
         }
-        assert_eq!(keep(&mut lost, user(5, 2, 1), Some(2)), []);
+        assert_eq!(keep(&mut lost, user(5, 2, 1_000), Some(2)), []);
         assert!([3, 4, 5].into_iter().all(|session| lost.get(Session(session)).is_some()));
     }
 
     #[test]
     fn of_an_address_that_takes_too_much_the_oldest_goes() {
         let mut lost = LostPeople::default();
-        let half = ADDRESS_BYTES_MAX / 2 - PERSON_BYTES - 100;
-        assert_eq!(keep(&mut lost, user(1, 1, half), None), []);
-        assert_eq!(keep(&mut lost, user(2, 1, half), None), []);
-        assert_eq!(keep(&mut lost, user(3, 2, half), None), []);
+        for (session, address) in [(1, 1), (2, 1), (3, 2)] {
+            assert_eq!(keep(&mut lost, user(session, address, ADDRESS_BYTES_MAX / 2), None), [], "equal is allowed");
+        }
         assert!(lost.find(Session(2)).is_some(), "who comes back is not counted any longer");
-        assert_eq!(keep(&mut lost, user(4, 1, half), None), []);
-        assert_eq!(keep(&mut lost, user(5, 1, 200), None), [1]);
+        assert_eq!(keep(&mut lost, user(4, 1, ADDRESS_BYTES_MAX / 2), None), []);
+        assert_eq!(keep(&mut lost, user(5, 1, 1_000), None), [1]);
         assert!(lost.get(Session(3)).is_some());
     }
 
     #[test]
     fn of_all_who_has_most_gives_way_and_nobody_for_who_has_as_much() {
         let mut lost = LostPeople::default();
-        let most = ADDRESS_BYTES_MAX - PERSON_BYTES - 100;
         for address in 0..16 {
-            assert_eq!(keep(&mut lost, user(address.into(), address, most), None), []);
+            assert_eq!(keep(&mut lost, user(address.into(), address, ADDRESS_BYTES_MAX), None), [], "equal is allowed");
         }
-        assert_eq!(keep(&mut lost, user(100, 100, most - 1), None), [15], "the first of those that have most");
-        assert_eq!(keep(&mut lost, user(101, 101, most), None), [101]);
-        assert_eq!(keep(&mut lost, user(102, 102, 2_000), None), [14]);
-        assert!((0..14).all(|session| lost.get(Session(session)).is_some()));
+        assert_eq!(keep(&mut lost, user(100, 100, ADDRESS_BYTES_MAX), None), [100]);
+        assert_eq!(keep(&mut lost, user(101, 101, ADDRESS_BYTES_MAX - 1), None), [15], "one of those that have most");
+        assert_eq!(keep(&mut lost, user(102, 102, 1_000), None), [14]);
+        assert!((0..14).chain([101]).all(|session| lost.get(Session(session)).is_some()));
         (0..103).for_each(|session| drop(lost.find(Session(session))));
         assert!(is_empty(&lost));
     }
@@ -276,9 +285,9 @@ mod tests {
     #[test]
     fn who_was_lost_again_waits_from_then_on() {
         let (mut lost, start) = (LostPeople::default(), Instant::now());
-        lost.keep(user(1, 1, 1), Vec::new(), None, start);
+        lost.keep(user(1, 1, 1_000), Vec::new(), None, start);
         assert!(lost.find(Session(1)).is_some());
-        lost.keep(user(1, 1, 1), Vec::new(), None, start + KEPT / 2);
+        lost.keep(user(1, 1, 1_000), Vec::new(), None, start + KEPT / 2);
         assert!(lost.expire(start + KEPT).is_empty());
         assert_eq!(lost.expire(start + KEPT / 2 + KEPT).len(), 1);
         assert!(is_empty(&lost));
@@ -287,10 +296,12 @@ mod tests {
     #[test]
     fn of_many_who_are_lost_for_too_long_some_are_forgotten_at_a_time() {
         let (mut lost, start) = (LostPeople::default(), Instant::now());
-        for session in 0..=EXPIRING_MAX as u32 {
-            lost.keep(user(session.into(), session, 1), Vec::new(), None, start);
+        // Each has a variable.
+        let at_a_time = EXPIRING_MAX.div_ceil(PERSON_EXPIRING + 1);
+        for session in 0..=at_a_time as u32 {
+            lost.keep(user(session.into(), session, 1_000), Vec::new(), None, start);
         }
-        assert_eq!(lost.expire(start + KEPT).len(), EXPIRING_MAX);
+        assert_eq!(lost.expire(start + KEPT).len(), at_a_time);
         assert_eq!(lost.expire(start + KEPT).len(), 1);
         assert!(is_empty(&lost));
     }

@@ -24,6 +24,9 @@ use unicode_security::confusable_detection::skeleton;
 /// How often the steps are repeated until nothing changes (RFC 8264 §7); what still changes then is refused.
 const ROUNDS_MAX: usize = 4;
 
+/// The most characters of what is compared: one that stands for many (U+FDFA for 18) is looked at as these.
+const KEY_CHARACTERS_MAX: usize = 64;
+
 const NON_JOINER: char = '\u{200c}';
 const JOINER: char = '\u{200d}';
 const EMOJI_STYLE: char = '\u{fe0f}';
@@ -63,7 +66,9 @@ fn round(text: &str) -> Option<String> {
             mapped.extend(c.to_lowercase());
         }
     }
-    Some(mapped.trim_end_matches(' ').nfkc().collect())
+    let mut characters = mapped.trim_end_matches(' ').nfkc();
+    let key: String = characters.by_ref().take(KEY_CHARACTERS_MAX).collect();
+    characters.next().is_none().then_some(key)
 }
 
 /// Whether every character is of the FreeformClass (RFC 8264 §4.3, derived as in §8), and in a place where it may be.
@@ -190,6 +195,14 @@ mod tests {
     fn the_style_of_an_emoji_makes_no_difference() {
         assert_eq!(enforce("❤\u{fe0f}"), enforce("❤"));
         assert_ne!(enforce("❤"), enforce("💛"));
+    }
+
+    #[test]
+    fn what_is_compared_has_a_length_too() {
+        assert!(enforce(&"ﷺ".repeat(3)).is_some());
+        assert!(enforce(&"ﷺ".repeat(4)).is_none());
+        let most = format!("{}{}", "ﷺ".repeat(3), "я".repeat(10));
+        assert!(enforce(&most).is_some() && enforce(&(most + "я")).is_none());
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::server::{AddressKey, ConnectionId};
 pub(super) const EMPTY_KEPT: Duration = Duration::from_secs(3_600);
 
 /// The most rooms that end at a time: each may have a long history to let go.
-const ENDING_MAX: usize = 8;
+const ENDING_MAX: usize = 4;
 
 /// What somebody is in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,9 +160,7 @@ impl Room {
 
     /// Lets somebody go, for whose session the room waits if there is one. Otherwise it is inherited.
     pub(super) fn leave(&mut self, id: ConnectionId, nick: &str, awaited: Option<Session>, now: Instant) {
-        if self.roster.remove(nick).is_none() {
-            return;
-        }
+        self.roster.remove(nick);
         self.members.retain(|member| *member != id);
         if self.members.is_empty() {
             self.empty_since = Some(now);

@@ -43,6 +43,24 @@ fn what_a_panic_left_in_the_tables_goes_with_its_connection() {
     walk.check("ann's handler panicked");
     walk.say(bob, "<message room=\"lobby\">still here</message>");
     walk.check("bob says <message>");
+    // As if one had ended between finding a lost person and bringing that person back.
+    walk.stage.leave(bob, CloseReason::ByPeer);
+    let eve = walk.stage.open();
+    walk.open = vec![eve];
+    walk.say(eve, "<login nick=\"eve\"/>");
+    walk.say(eve, "<join room=\"lobby\"/>");
+    walk.say(eve, "<join room=\"attic\"/>");
+    let cat = walk.stage.open();
+    walk.open.push(cat);
+    walk.say(cat, "<login nick=\"cat\"/>");
+    walk.say(cat, "<join room=\"lobby\"/>");
+    let session = walk.stage.service.users.get(eve).expect("eve is here").session;
+    walk.stage.leave(eve, CloseReason::ByPeer);
+    walk.check("the lobby waits for eve");
+    assert!(walk.stage.service.lost.find(session).is_some());
+    let again = walk.stage.open();
+    walk.stage.leave(again, CloseReason::Panicked);
+    walk.check("eve's handler panicked");
 }
 
 #[test]
