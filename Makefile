@@ -5,7 +5,7 @@ CARGO ?= cargo
 SUITE = CARGO_TARGET_DIR=target $(CARGO) $(1) --locked --manifest-path tests/bench/Cargo.toml
 
 .PHONY: help run build test test-fast test-tools test-browser xmpp memory costs check fmt lint features doc smoke fuzz \
-	torture torture-smoke bench bench-smoke bench-peers mutants clean
+	torture torture-smoke interleavings bench bench-smoke bench-peers mutants clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -16,7 +16,7 @@ run: ## serve a chat on 127.0.0.1:1024 (ARGS="--listen 127.0.0.1:2048" passes op
 build: ## build the program: target/release/xmlsocket
 	$(CARGO) build --release --locked
 
-test: test-tools test-fast bench-smoke torture-smoke xmpp memory costs test-browser ## all tests
+test: test-tools test-fast bench-smoke torture-smoke interleavings xmpp memory costs test-browser ## all tests
 
 test-fast: ## cargo's tests
 	$(CARGO) test --locked
@@ -48,6 +48,8 @@ lint: ## clippy, warnings are errors
 	$(CARGO) clippy --locked --test xmpp --test torture -- -D warnings
 	$(call SUITE,clippy) --all-targets -- -D warnings
 	$(CARGO) fmt --check --manifest-path tests/fuzz/Cargo.toml
+	$(CARGO) fmt --check --manifest-path tests/interleavings/Cargo.toml
+	CARGO_TARGET_DIR=target $(CARGO) clippy --locked --manifest-path tests/interleavings/Cargo.toml --test interleavings -- -D warnings
 	RUSTFLAGS="--cfg fuzzing" $(CARGO) clippy --locked --manifest-path tests/fuzz/Cargo.toml -- -D warnings
 
 features: ## the embeddable core, the chat application, each edge, and the program without edges
@@ -72,6 +74,9 @@ fuzz: ## every fuzz target for SECONDS seconds, 30 unless told otherwise (TARGET
 
 torture: ## a hundred people chat while others attack, some 5 minutes; ARGS="--attacks drip,flood --seconds 5" for less
 	$(CARGO) test --release --locked --test torture -- --page docs/TORTURE.md $(ARGS)
+
+interleavings: ## many orders of what a server's threads do where they meet, some seconds
+	CARGO_TARGET_DIR=target $(CARGO) test --locked --manifest-path tests/interleavings/Cargo.toml --test interleavings
 
 torture-smoke: ## a second of each attack, in small, on the debug build
 	$(CARGO) test --locked --test torture -- --smoke

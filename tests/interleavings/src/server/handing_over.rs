@@ -8,6 +8,7 @@ use shuttle::sync::mpsc::{Receiver, channel};
 use shuttle::thread::{self, JoinHandle};
 
 use super::batch::{Batch, Sending};
+use super::first_bytes::FirstBytes;
 use super::framing::{Marked, Reply};
 use super::link::Link;
 use super::outbox::{Outbox, Pushed};
@@ -93,23 +94,33 @@ pub fn hand_over(time: bool, besides: Besides) {
         limits.outbox_bytes_max = 200;
     }
     let has_goodbye = shuttle::rand::thread_rng().gen_range(0..2) == 1;
-    let outbox = Outbox::new(Arc::clone(&link), Arc::new(Marked(has_goodbye)), Outboxes::new(&limits), None);
+    // Nobody whose framing has a goodbye is held: it has begun with the client's own bytes.
+    let is_held = !has_goodbye && shuttle::rand::thread_rng().gen_range(0..2) == 1;
+    let first_bytes = if is_held { FirstBytes::of_silent(&[80]) } else { FirstBytes::Free };
+    let outbox =
+        Outbox::new(Arc::clone(&link), Arc::new(Marked(has_goodbye)), first_bytes, Outboxes::new(&limits), None);
     let outbox = Arc::new(outbox);
     let (tell, told) = channel();
+    // How far the client's thread has come: 1 once it has shown what it speaks, then one more for each reply.
     let replied = Arc::new(AtomicUsize::new(0));
     let client = {
         let (outbox, replied, link) = (Arc::clone(&outbox), Arc::clone(&replied), Arc::clone(&link));
         thread::spawn(move || {
+            pause();
+            if outbox.release() == Pushed::FellBehind {
+                tell.send(()).unwrap();
+            }
             for n in 0..REPLIES {
+                replied.fetch_add(1, Ordering::SeqCst);
                 pause();
                 let reply = Reply { bytes: format!("[{n}]").into_bytes(), encoder: None };
                 match outbox.reply(reply, false) {
                     Pushed::FellBehind => tell.send(()).unwrap(),
-                    Pushed::Done => {}
+                    Pushed::Done | Pushed::Held => {}
                     Pushed::Overflow => link.kill(CloseReason::TooSlow),
                 }
-                replied.fetch_add(1, Ordering::SeqCst);
             }
+            replied.fetch_add(1, Ordering::SeqCst);
         })
     };
     let killer = (besides == Besides::Dies).then(|| {
@@ -150,7 +161,11 @@ pub fn hand_over(time: bool, besides: Besides) {
         assert!(outbox.finished().is_some() || link.is_dead());
         assert!(link.finished.load(Ordering::SeqCst) <= 1, "the end is told once");
     }
-    check(&link.sent(), link.is_dead(), replied_before, has_goodbye);
+    // Whoever did not show in time what it speaks gets nothing of what was held.
+    if replied_before == 0 && is_held && link.sent().is_empty() {
+        return;
+    }
+    check(&link.sent(), link.is_dead(), replied_before.saturating_sub(1), has_goodbye);
 }
 
 /// Whether the client has got what it should, of which `replies` were made before the end.

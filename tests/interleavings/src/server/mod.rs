@@ -8,6 +8,9 @@ mod batch;
 #[path = "../../../../src/server/budget.rs"]
 mod budget;
 #[allow(dead_code, reason = "the scenarios need a part of it")]
+#[path = "../../../../src/server/first_bytes.rs"]
+mod first_bytes;
+#[allow(dead_code, reason = "the scenarios need a part of it")]
 #[path = "../../../../src/server/outbox.rs"]
 mod outbox;
 #[allow(dead_code, reason = "the scenarios need a part of it")]
