@@ -61,7 +61,7 @@ fuzz_target!(|input: &[u8]| {
         };
         let expected: Vec<&&[u8]> = before.iter().filter(is_sent).collect();
         assert_eq!(got.len(), expected.len(), "{:?} of {:?}", shown(&got), shown(&before));
-        assert!(got.iter().all(|frame| is_admitted(frame)), "what is admitted stays admitted: {:?}", shown(&got));
+        assert!(got.iter().all(is_admitted), "what is admitted stays admitted: {:?}", shown(&got));
         relayed = second.frames;
     }
 });
