@@ -13,23 +13,25 @@ use std::time::{Duration, Instant};
 
 use log::{debug, info};
 
-use super::accounts::Account;
-use super::arrivals::Arrival;
+use super::arrival::accounts::Account;
+use super::arrival::first_bytes::FirstBytes;
+use super::arrival::held::Arrival;
+use super::arrival::sniff::Speaks;
 use super::budget::Budget;
+use super::closing::CloseReason;
+use super::closing::linger::{linger, send_frame};
+use super::closing::refusal;
 use super::decoding::Decoding;
 use super::event::{Event, Opened};
-use super::first_bytes::FirstBytes;
 use super::flood::Flooding;
 use super::framing::{Decoder, Encoder, nul};
 use super::intake::Intake;
 use super::link::Link;
-use super::listener::{Flood, Frames, ListenerSettings};
 use super::outbox::{Outbox, Pushed};
-use super::parting::{linger, send_frame};
-use super::refusal;
-use super::service::{CloseReason, ConnectionId, Message, Peer};
-use super::shutdown::Shared;
-use super::sniff::Speaks;
+use super::peer::{ConnectionId, Peer};
+use super::service::Message;
+use super::settings::{Flood, Frames, ListenerSettings};
+use super::shared::Shared;
 use crate::policy::is_request;
 use crate::wire::{Document, Frame, FrameError, FrameReader, Limits, ParseError};
 

@@ -2,8 +2,9 @@
 //!
 //! Knows: the engine. Must not know: how what is sent leaves.
 
+use super::closing::CloseReason;
 use super::engine::Engine;
-use super::service::{CloseReason, ConnectionId, Now, Peer};
+use super::peer::{ConnectionId, Now, Peer};
 use crate::wire::Encode;
 
 /// What an application does to its connections, and what it may know of them. Lives for one event.

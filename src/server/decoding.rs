@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::closing::CloseReason;
+use super::closing::linger::LINGER;
 use super::event::Event;
 use super::flood::Bucket;
 use super::framing::{DecodeEnd, Decoded, Decoder, Encoder, Reply};
 use super::link::Link;
 use super::outbox::{Outbox, Pushed};
-use super::parting::LINGER;
-use super::service::{CloseReason, ConnectionId};
-use super::shutdown::Shared;
+use super::peer::ConnectionId;
+use super::shared::Shared;
 use crate::wire::Limits;
 
 /// The longest that this thread sleeps before it looks whether it must end.

@@ -16,15 +16,18 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use log::{debug, error, info, warn};
 
 use super::STACK_BYTES;
-use super::arrivals::Arrival;
+use super::arrival::held::Arrival;
+use super::arrival::threads::ThreadPermit;
+use super::builder::Ended;
+use super::closing::CloseReason;
+use super::closing::linger::LINGER;
 use super::context::Context;
 use super::engine::{Engine, Outlet, Slot};
 use super::event::{EVENTS_MAX, Event, Opened};
 use super::outbox::{Outbox, Pushed};
-use super::parting::LINGER;
-use super::service::{CloseReason, ConnectionId, Now, Service};
-use super::shutdown::{Ended, Shared};
-use super::threads::ThreadPermit;
+use super::peer::{ConnectionId, Now};
+use super::service::Service;
+use super::shared::Shared;
 use crate::wire::Limits;
 
 /// The time between two ticks.

@@ -12,12 +12,13 @@ use std::time::Instant;
 
 use log::info;
 
-use super::arrivals::{Arrival, Arrivals};
+use super::arrival::held::{Arrival, Arrivals};
 use super::batch::{Batch, METHOD_BYTES_MAX, Piece, Sending};
-use super::listener::{Frames, ListenerSettings};
+use super::closing::CloseReason;
 use super::observer::Observer;
 use super::outbox::{Outbox, Pushed};
-use super::service::{CloseReason, ConnectionId, Now, Peer};
+use super::peer::{ConnectionId, Now, Peer};
+use super::settings::{Frames, ListenerSettings};
 use super::waiting::Outboxes;
 use crate::wire::{Encode, split_frames};
 

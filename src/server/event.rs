@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
-use super::arrivals::Arrival;
-use super::listener::ListenerSettings;
+use super::arrival::held::Arrival;
+use super::closing::CloseReason;
 use super::outbox::Outbox;
-use super::service::{CloseReason, ConnectionId, Message, Peer};
+use super::peer::{ConnectionId, Peer};
+use super::service::Message;
+use super::settings::ListenerSettings;
 use crate::wire::Frame;
 
 /// Events that may wait for the dispatcher; beyond it clients' threads wait.

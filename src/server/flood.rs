@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::accounts::Account;
+use super::arrival::accounts::Account;
 use super::link::Link;
 use crate::wire::Limits;
 

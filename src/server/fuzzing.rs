@@ -5,8 +5,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::arrival::proxy::{self, Header};
 use super::framing::{self, Encoder, Framed, Framing};
-use super::proxy::{self, Header};
 
 /// A PROXY header at the start of some bytes: source and destination, unless the proxy speaks for itself, and its length.
 pub type Proxied = (Option<(SocketAddr, SocketAddr)>, usize);

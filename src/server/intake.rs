@@ -7,11 +7,11 @@ use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::closing::CloseReason;
 use super::decoding::Decoding;
 use super::framing::Encoder;
 use super::link::Link;
 use super::outbox::Outbox;
-use super::service::CloseReason;
 
 /// The bytes of a client, as its thread reads them.
 pub(super) struct Intake {

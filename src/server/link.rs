@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 
-use super::accounts::Account;
-use super::seats::{Admission, NoSeat};
-use super::service::CloseReason;
+use super::arrival::accounts::Account;
+use super::arrival::seats::{Admission, NoSeat};
+use super::closing::CloseReason;
 use crate::wire::Limits;
 
 /// Reading and sending go on.

@@ -2,8 +2,9 @@
 //!
 //! Knows: how a socket is bound, what accepting can fail with. Must not know: what a connection says.
 
+use std::fmt;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
@@ -11,17 +12,15 @@ use std::time::{Duration, Instant};
 use log::{debug, info, warn};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
+use super::STACK_BYTES;
+use super::arrival::seats::NoSeat;
+use super::arrival::threads::ThreadPermit;
+use super::closing::linger;
 use super::connection::{self, Connection};
-use super::framing::{Encoder, Framing};
-use super::http::Door;
+use super::framing::Framing;
 use super::link::Link;
-use super::parting;
-use super::proxy::Network;
-use super::seats::NoSeat;
-use super::shutdown::Shared;
-use super::threads::ThreadPermit;
-use super::{STACK_BYTES, StartError};
-use crate::policy::PolicyFile;
+use super::settings::{Frames, ListenerSettings, PolicySource};
+use super::shared::Shared;
 
 /// Connections that the system keeps for us until we accept them; Linux takes the smaller of this and its own limit.
 const BACKLOG: i32 = 4_096;
@@ -31,93 +30,6 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
 /// How often a listener says that it rests, at most.
 const EXHAUSTED_WARNING: Duration = Duration::from_secs(60);
-
-/// What frames may be on a listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Frames {
-    /// Well-formed XML documents, parsed. Others are answered with an error, the connection stays.
-    Xml,
-    /// Anything, not parsed. The server itself never writes a frame.
-    Any,
-}
-
-/// What happens to frames that come faster than `frames_per_second_max`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flood {
-    /// They are refused with an error, and a client that goes on is closed. Where frames are not parsed, and the server
-    /// writes none of its own, they wait as with [`Pause`](Flood::Pause).
-    Refuse,
-    /// They are read later; nothing is lost.
-    Pause,
-}
-
-/// Gives the policy file for a request that reached the given local address.
-pub type PolicySource = Arc<dyn Fn(SocketAddr) -> PolicyFile + Send + Sync>;
-
-/// What may be set for a listener.
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct ListenerSettings {
-    /// What frames may be.
-    pub frames: Frames,
-    /// What ends a frame.
-    pub framing: Framing,
-    /// What happens to frames that come too fast.
-    pub flood: Flood,
-    /// Whether a connection that shows no sign of life is closed after `idle_seconds_max`.
-    pub idle: bool,
-    /// Where policy requests are answered from; without it they are frames like others.
-    pub policy: Option<PolicySource>,
-    /// What answers HTTP requests; without it they are refused.
-    pub http: Option<Arc<dyn Door>>,
-    /// The proxies that are believed when they say for whom they speak. A connection from one of them MUST begin with
-    /// a PROXY header or an HTTP request.
-    pub proxies: Vec<Network>,
-    /// The port under which browsers reach the listener, where that is another than its own.
-    pub public_port: Option<u16>,
-    /// Whether policy requests are all that is answered.
-    pub(super) policy_only: bool,
-}
-
-impl Default for ListenerSettings {
-    /// XML, zero bytes, refusals, idle connections closed; no policy, no HTTP, no proxy.
-    fn default() -> ListenerSettings {
-        ListenerSettings {
-            frames: Frames::Xml,
-            framing: Framing::Nul,
-            flood: Flood::Refuse,
-            idle: true,
-            policy: None,
-            http: None,
-            proxies: Vec::new(),
-            public_port: None,
-            policy_only: false,
-        }
-    }
-}
-
-impl ListenerSettings {
-    /// The policy file for who reached `local`; `None` where none is served.
-    pub(super) fn policy_at(&self, local: SocketAddr) -> Option<PolicyFile> {
-        let policy = self.policy.as_ref()?;
-        let (mut file, _) = policy(local).restricted_to_serving_port(local.port());
-        if !self.policy_only {
-            // A meta-policy belongs into the master policy file; Lightspark rejects a file from elsewhere that has one.
-            file.site_control = None;
-        }
-        Some(file)
-    }
-
-    /// What writes to a client that has said nothing yet.
-    pub(super) fn encoder(&self) -> Arc<dyn Encoder> {
-        self.framing.encoder(self.frames == Frames::Xml)
-    }
-
-    /// Whether `address` is one of the proxies that are believed.
-    pub(super) fn is_proxy(&self, address: IpAddr) -> bool {
-        self.proxies.iter().any(|network| network.contains(address))
-    }
-}
 
 /// A bound port with its settings, not yet accepting.
 pub struct Listener {
@@ -257,10 +169,42 @@ impl Listener {
         if shared.seats.refuse(&link) {
             let thread = thread::Builder::new().name("refusal".to_owned()).stack_size(STACK_BYTES);
             // Without a thread it is dropped with the closure: closed.
-            let _ = thread.spawn_scoped(scope, move || parting::refuse(&self.settings, &link, no_seat));
+            let _ = thread.spawn_scoped(scope, move || linger::refuse(&self.settings, &link, no_seat));
         }
     }
 }
+
+/// Why a server could not start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The address makes no sense or its name is unknown.
+    Address(io::Error),
+    /// The address cannot be listened on.
+    Bind {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// The system gives no thread.
+    Thread(io::Error),
+    /// There is nothing to listen on.
+    NoListener,
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Address(error) => write!(f, "no such address: {error}"),
+            StartError::Bind { address, error } => write!(f, "cannot listen on {address}: {error}"),
+            StartError::Thread(error) => write!(f, "the system gives no thread: {error}"),
+            StartError::NoListener => f.write_str("there is no address to listen on"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
 
 fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;

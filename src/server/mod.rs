@@ -1,39 +1,39 @@
 //! The server: who reads, who decides, who writes. Knows frames and documents, not what they mean.
 //!
-//! In the order of the path:
+//! The first reading is these ten files, in the order of the path:
 
 // A bound port; accepts, and gives each connection a thread.
 mod listener;
 
-// The address under which somebody is counted.
-mod address;
+// A client's thread.
+mod connection;
 
-// What the connections of one address have together.
-mod accounts;
+// What the clients' threads tell the dispatcher.
+mod event;
 
-// Who may come in: counts, ids.
-mod seats;
+// The one thread that decides.
+mod dispatcher;
 
-// How many threads there may be.
-mod threads;
+// What an application is.
+mod service;
+
+// The application's hand on the connections.
+mod context;
+
+// The dispatcher's table of connections.
+mod engine;
+
+// What is sent to all clients between two flushes.
+mod batch;
+
+// Bytes on their way to one client.
+mod outbox;
 
 // One client's socket, as its users share it.
 mod link;
 
-// Who is not known to the application yet, and what is held for them.
-mod arrivals;
-
-// For whom does a proxy speak?
-mod proxy;
-
-// A client's thread.
-mod connection;
-
-// What do the first bytes speak?
-mod sniff;
-
-// Who answers HTTP, and what becomes of that.
-mod http;
+// The second reading is what these leave to others. Before the first frame: who may come in, and what it speaks.
+mod arrival;
 
 // The bytes that a client's thread reads, and their deadlines.
 mod intake;
@@ -47,50 +47,35 @@ mod framing;
 // How fast frames come.
 mod flood;
 
-// Answers that need no application.
-mod refusal;
-
-// Taking leave without an outbox.
-mod parting;
-
-// What the clients' threads tell the dispatcher.
-mod event;
-
-// How much of that may wait.
+// How much may wait for the dispatcher.
 mod budget;
+
+// How much may wait for clients.
+mod waiting;
+
+// How connections end.
+mod closing;
+
+// What is known of a connection.
+mod peer;
+
+// What may be set for a listener.
+mod settings;
+
+// What the threads of a server share.
+mod shared;
 
 // What threads meet at.
 mod sync;
 
-// The one thread that decides.
-mod dispatcher;
+// Starting a server, and waiting for its end.
+mod builder;
 
-// What an application is and sees.
-mod service;
-
-// The dispatcher's table of connections.
-mod engine;
-
-// The application's hand on it.
-mod context;
-
-// What is sent to all clients between two flushes.
-mod batch;
-
-// What may be sent to who has not spoken.
-mod first_bytes;
-
-// Bytes on their way to one client.
-mod outbox;
-
-// What waits for clients, counted.
-mod waiting;
+// A way in for other threads.
+mod handle;
 
 // Who is told what happens.
 mod observer;
-
-// Starting, and the order of stopping.
-mod shutdown;
 
 // An application without a network.
 mod stage;
@@ -100,17 +85,21 @@ mod stage;
 #[doc(hidden)]
 pub mod fuzzing;
 
-pub use address::AddressKey;
+pub use arrival::address::AddressKey;
+pub use arrival::door::{Answer, Door, Visitor};
+pub use arrival::proxy::{Network, NetworkError};
+pub use arrival::threads::connection_ceiling;
+pub use builder::{Builder, Ended, Server};
+pub use closing::CloseReason;
 pub use context::Context;
 pub use framing::{DecodeEnd, Decoded, Decoder, Encoder, Framed, Framing, Header, Reply};
-pub use http::{Answer, Door, Visitor};
-pub use listener::{Flood, Frames, Listener, ListenerSettings, PolicySource};
+pub use handle::{Handle, PostError};
+pub use listener::{Listener, StartError};
 pub use observer::Observer;
-pub use proxy::{Network, NetworkError};
-pub use service::{CloseReason, ConnectionId, Message, Now, Peer, Service, Transport};
-pub use shutdown::{Builder, Ended, Handle, PostError, Server, StartError};
+pub use peer::{ConnectionId, Now, Peer, Transport};
+pub use service::{Message, Service};
+pub use settings::{Flood, Frames, ListenerSettings, PolicySource};
 pub use stage::Stage;
-pub use threads::connection_ceiling;
 
 /// Bytes of the stack of a client's thread and of a catch-up writer: enough for parsing, which does not recurse, and
 /// for a panic with its backtrace.

@@ -4,7 +4,8 @@
 
 use std::net::SocketAddr;
 
-use super::service::{CloseReason, ConnectionId, Peer};
+use super::closing::CloseReason;
+use super::peer::{ConnectionId, Peer};
 
 /// Is told what the server does, on the thread that does it. Methods MUST NOT block.
 pub trait Observer: Send + Sync {

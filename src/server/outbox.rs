@@ -18,11 +18,11 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::arrival::first_bytes::FirstBytes;
 use super::batch::{Piece, Sending};
-use super::first_bytes::FirstBytes;
+use super::closing::CloseReason;
 use super::framing::{Encoder, Reply};
 use super::link::Link;
-use super::service::CloseReason;
 use super::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use super::waiting::{Outboxes, Waiting};
 

@@ -6,9 +6,11 @@ use std::any::Any;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use super::closing::CloseReason;
 use super::context::Context;
 use super::engine::{Engine, Outlet};
-use super::service::{CloseReason, ConnectionId, Message, Now, Peer, Service};
+use super::peer::{ConnectionId, Now, Peer};
+use super::service::{Message, Service};
 use super::waiting::Outboxes;
 use crate::wire::{Document, Frame, Limits, split_frames};
 

@@ -11,16 +11,16 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::bounded;
 use log::info;
 
+use super::super::arrival::door::{Answer, Visitor};
+use super::super::arrival::first_bytes::FirstBytes;
+use super::super::arrival::proxy::{self, NotProxied};
+use super::super::arrival::sniff::{REQUEST_LINE_BYTES_MAX, Speaks, speaks};
+use super::super::closing::CloseReason;
+use super::super::closing::linger::{LINGER, tell_no_seat};
+use super::super::closing::refusal;
 use super::super::event::Event;
-use super::super::first_bytes::FirstBytes;
 use super::super::framing::{DecodeEnd, Framed, stream};
-use super::super::http::{Answer, Visitor};
 use super::super::intake::Intake;
-use super::super::parting::{LINGER, tell_no_seat};
-use super::super::proxy::{self, NotProxied};
-use super::super::refusal;
-use super::super::service::CloseReason;
-use super::super::sniff::{REQUEST_LINE_BYTES_MAX, Speaks, speaks};
 use super::{Connection, Reading};
 use crate::wire::ROOT_NAMESPACES_BYTES_MAX;
 

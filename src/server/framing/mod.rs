@@ -26,7 +26,7 @@ pub(super) mod stream;
 use std::sync::Arc;
 
 use self::stream::Opening;
-use super::service::CloseReason;
+use super::closing::CloseReason;
 use crate::wire::{Element, Encode, split_frames, write_frame};
 
 /// What ends a frame on a listener.

@@ -7,8 +7,8 @@ use std::sync::{Arc, LazyLock};
 
 use log::debug;
 
-use super::super::refusal;
-use super::super::service::CloseReason;
+use super::super::closing::CloseReason;
+use super::super::closing::refusal;
 use super::{DecodeEnd, Decoded, Decoder, Encoder, Framed, Header, Reply};
 use crate::policy::is_request;
 use crate::wire::{

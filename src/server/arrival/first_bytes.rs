@@ -26,7 +26,7 @@ const HTTP_PORTS: [u16; 2] = [80, 443];
 
 /// What may be sent to a client before it has shown what it speaks.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum FirstBytes {
+pub(in crate::server) enum FirstBytes {
     /// Anything: the client speaks no HTTP, or so much was sent that nothing can be taken for a response any more.
     Free,
     /// What does not make a response of what was sent so far.
@@ -44,7 +44,7 @@ pub(super) enum FirstBytes {
 
 impl FirstBytes {
     /// For a client that has said nothing, and may believe to have reached one of `ports`.
-    pub(super) fn of_silent(ports: &[u16]) -> FirstBytes {
+    pub(in crate::server) fn of_silent(ports: &[u16]) -> FirstBytes {
         if ports.iter().any(|port| HTTP_PORTS.contains(port)) {
             FirstBytes::Held
         } else {
@@ -53,7 +53,7 @@ impl FirstBytes {
     }
 
     /// Whether `bytes`, the next that the client is to get, must wait until it speaks. If not, they MUST be sent.
-    pub(super) fn holds(&mut self, bytes: &[u8]) -> bool {
+    pub(in crate::server) fn holds(&mut self, bytes: &[u8]) -> bool {
         if let FirstBytes::Watched { blanks, seen, length } = self {
             for &byte in bytes {
                 if *length == 0 && (byte.is_ascii_whitespace() || byte == 0) {
@@ -81,12 +81,12 @@ impl FirstBytes {
     }
 
     /// Whether everything must wait.
-    pub(super) fn are_held(&self) -> bool {
+    pub(in crate::server) fn are_held(&self) -> bool {
         *self == FirstBytes::Held
     }
 
     /// The client speaks no HTTP. Gives whether everything had to wait for that.
-    pub(super) fn release(&mut self) -> bool {
+    pub(in crate::server) fn release(&mut self) -> bool {
         mem::replace(self, FirstBytes::Free) == FirstBytes::Held
     }
 }

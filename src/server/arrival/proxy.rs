@@ -24,7 +24,7 @@ const V2_REST_BYTES_MAX: usize = 4_096;
 
 /// What a header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Header {
+pub(in crate::server) enum Header {
     /// The connection is from `source`, which reached `destination`.
     Addresses { source: SocketAddr, destination: SocketAddr },
     /// The proxy speaks for itself, or does not know: the connection's own addresses count.
@@ -33,7 +33,7 @@ pub(super) enum Header {
 
 /// Why bytes hold no header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NotProxied {
+pub(in crate::server) enum NotProxied {
     /// They begin like something else.
     Other,
     /// They begin like a header that goes wrong later.
@@ -41,7 +41,7 @@ pub(super) enum NotProxied {
 }
 
 /// Reads a header at the start of `bytes`: what it says and how many bytes it has; `None` while it is not whole.
-pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Header, usize)>, NotProxied> {
+pub(in crate::server) fn parse(bytes: &[u8]) -> Result<Option<(Header, usize)>, NotProxied> {
     let begins = |start: &[u8]| bytes.iter().zip(start).all(|(a, b)| a == b);
     if begins(V1_START) {
         return if bytes.len() < V1_START.len() { Ok(None) } else { parse_v1(bytes) };

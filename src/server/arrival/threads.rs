@@ -32,16 +32,16 @@ const BOUNDLESS: u64 = 1 << 21 | 1 << 24;
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 /// The right to have a thread; given back when dropped.
-pub(super) struct ThreadPermit(());
+pub(in crate::server) struct ThreadPermit(());
 
 impl ThreadPermit {
     /// Takes a permit for a connection's own thread, if one is left.
-    pub(super) fn for_connection() -> Option<ThreadPermit> {
+    pub(in crate::server) fn for_connection() -> Option<ThreadPermit> {
         ThreadPermit::take_below(connection_ceiling())
     }
 
     /// Takes a permit for a catch-up writer, if one is left: out of the reserve, too.
-    pub(super) fn for_writer() -> Option<ThreadPermit> {
+    pub(in crate::server) fn for_writer() -> Option<ThreadPermit> {
         ThreadPermit::take_below(thread_ceiling())
     }
 

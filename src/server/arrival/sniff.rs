@@ -7,7 +7,7 @@
 
 /// What a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Speaks {
+pub(in crate::server) enum Speaks {
     /// Frames, or a policy request, which is one.
     Frames,
     /// An HTTP request.
@@ -17,7 +17,7 @@ pub(super) enum Speaks {
 }
 
 /// Bytes of an HTTP request line; a longer one is HTTP all the same.
-pub(super) const REQUEST_LINE_BYTES_MAX: usize = 8_192;
+pub(in crate::server) const REQUEST_LINE_BYTES_MAX: usize = 8_192;
 
 /// Methods that are HTTP as soon as a target follows. Others may be somebody's text protocol: `SAY /hello`.
 const METHODS: [&[u8]; 10] =
@@ -27,7 +27,7 @@ const METHODS: [&[u8]; 10] =
 const METHOD_BYTES_MAX: usize = 64;
 
 /// What a connection that began with `first` speaks; `None` while that cannot be told.
-pub(super) fn speaks(first: &[u8]) -> Option<Speaks> {
+pub(in crate::server) fn speaks(first: &[u8]) -> Option<Speaks> {
     match first {
         [] | [0x16] => return None,
         [0x16, 0x03, ..] => return Some(Speaks::Tls),

@@ -10,12 +10,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::service::ConnectionId;
-use super::waiting::{CHUNK_BYTES, Kept, Outboxes};
+use super::super::peer::ConnectionId;
+use super::super::waiting::{CHUNK_BYTES, Kept, Outboxes};
 use crate::wire::Encode;
 
 /// Those who arrive at one listener, and what they are to get.
-pub(super) struct Arrivals {
+pub(in crate::server) struct Arrivals {
     state: Mutex<Log>,
     outboxes: Arc<Outboxes>,
 }
@@ -40,14 +40,14 @@ struct Sent {
 }
 
 /// A connection that is arriving. Dropped once it is known what it is.
-pub(super) struct Arrival {
+pub(in crate::server) struct Arrival {
     arrivals: Arc<Arrivals>,
     /// The position of the first frame that it is to get.
     position: u64,
 }
 
 /// A frame that was encoded before.
-pub(super) struct Held(Kept);
+pub(in crate::server) struct Held(Kept);
 
 impl Encode for Held {
     fn encode(&self, out: &mut Vec<u8>) {
@@ -56,12 +56,12 @@ impl Encode for Held {
 }
 
 impl Arrivals {
-    pub(super) fn new(outboxes: &Arc<Outboxes>) -> Arc<Arrivals> {
+    pub(in crate::server) fn new(outboxes: &Arc<Outboxes>) -> Arc<Arrivals> {
         Arc::new(Arrivals { state: Mutex::default(), outboxes: Arc::clone(outboxes) })
     }
 
     /// Notes that a connection arrives.
-    pub(super) fn arrive(self: &Arc<Arrivals>) -> Arrival {
+    pub(in crate::server) fn arrive(self: &Arc<Arrivals>) -> Arrival {
         let mut state = self.lock();
         let position = state.first + state.log.len() as u64;
         *state.waiting.entry(position).or_default() += 1;
@@ -69,7 +69,7 @@ impl Arrivals {
     }
 
     /// Holds a frame that everybody but one gets, if somebody is arriving.
-    pub(super) fn hold(&self, but: Option<ConnectionId>, frame: &(impl Encode + ?Sized)) {
+    pub(in crate::server) fn hold(&self, but: Option<ConnectionId>, frame: &(impl Encode + ?Sized)) {
         let mut state = self.lock();
         if state.waiting.is_empty() {
             return;
@@ -92,7 +92,7 @@ impl Arrivals {
 impl Arrival {
     /// What was sent to everybody since the connection arrived, for `id`, which it has become; `None` when that was more than
     /// could be held.
-    pub(super) fn frames(&self, id: ConnectionId) -> Option<Vec<Held>> {
+    pub(in crate::server) fn frames(&self, id: ConnectionId) -> Option<Vec<Held>> {
         let state = self.arrivals.lock();
         let from = self.position.checked_sub(state.first)? as usize;
         let frames = state.log.range(from..).filter(|sent| sent.but != Some(id));

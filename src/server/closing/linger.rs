@@ -8,22 +8,22 @@
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use super::framing::{self, Encoder};
-use super::link::Link;
-use super::listener::{Frames, ListenerSettings};
+use super::super::arrival::seats::NoSeat;
+use super::super::arrival::sniff::{Speaks, speaks};
+use super::super::framing::{self, Encoder};
+use super::super::link::Link;
+use super::super::settings::{Frames, ListenerSettings};
 use super::refusal;
-use super::seats::NoSeat;
-use super::sniff::{Speaks, speaks};
 use crate::wire::{Element, Encode};
 
 /// How long a peer has to take what a client's thread writes, and to close after it was told why.
-pub(super) const LINGER: Duration = Duration::from_secs(2);
+pub(in crate::server) const LINGER: Duration = Duration::from_secs(2);
 
 /// How long a refused connection has to show what it speaks before it is told in XML.
 const REFUSED_SNIFF: Duration = Duration::from_millis(250);
 
 /// Tells a connection that gets no seat why, and takes leave of it.
-pub(super) fn refuse(settings: &ListenerSettings, link: &Link, no_seat: NoSeat) {
+pub(in crate::server) fn refuse(settings: &ListenerSettings, link: &Link, no_seat: NoSeat) {
     if tell_no_seat(settings, link, no_seat, Vec::new()) {
         link.finish();
         linger(link);
@@ -32,7 +32,12 @@ pub(super) fn refuse(settings: &ListenerSettings, link: &Link, no_seat: NoSeat) 
 
 /// Tells a connection that gets no seat why, in what it speaks. `first` is what has been read of it.
 /// `false` when it speaks nothing in which that could be said.
-pub(super) fn tell_no_seat(settings: &ListenerSettings, link: &Link, no_seat: NoSeat, mut first: Vec<u8>) -> bool {
+pub(in crate::server) fn tell_no_seat(
+    settings: &ListenerSettings,
+    link: &Link,
+    no_seat: NoSeat,
+    mut first: Vec<u8>,
+) -> bool {
     if first.is_empty() {
         first.resize(256, 0);
         let _ = link.set_read_timeout(Some(REFUSED_SNIFF));
@@ -54,13 +59,13 @@ pub(super) fn tell_no_seat(settings: &ListenerSettings, link: &Link, no_seat: No
 }
 
 /// Writes one frame in one piece, as `encoder` writes it.
-pub(super) fn send_frame(link: &Link, frame: &impl Encode, encoder: &dyn Encoder) {
+pub(in crate::server) fn send_frame(link: &Link, frame: &impl Encode, encoder: &dyn Encoder) {
     let _ = link.send_all(&framing::encode_one(encoder, frame), LINGER);
 }
 
 /// Reads and drops what a peer that was told to go still sends, for a short time.
 #[inline(never)]
-pub(super) fn linger(link: &Link) {
+pub(in crate::server) fn linger(link: &Link) {
     let deadline = Instant::now() + LINGER;
     let mut scrap = [0; 512];
     while !link.is_dead() {

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::super::flood::Bucket;
 use super::address::AddressKey;
-use super::flood::Bucket;
 use super::seats::NoSeat;
 use crate::wire::Limits;
 
@@ -29,7 +29,7 @@ const ACCOUNTS_MAX: usize = 1 << 16;
 const LOOKS: usize = 2;
 
 /// What the connections of an address have together.
-pub(super) struct Account {
+pub(in crate::server) struct Account {
     holder: Holder,
     /// How many they are. Written under the lock of the table.
     connections: AtomicU64,
@@ -68,12 +68,12 @@ impl Account {
     }
 
     /// Whether it is the account of `address`.
-    pub(super) fn is_of(&self, address: IpAddr) -> bool {
+    pub(in crate::server) fn is_of(&self, address: IpAddr) -> bool {
         self.holder == Holder::Address(AddressKey::of(address))
     }
 
     /// Takes `cost` tokens, here and around, or says how long it takes until they are there.
-    pub(super) fn take(&self, cost: u32, now: Instant) -> Result<(), Duration> {
+    pub(in crate::server) fn take(&self, cost: u32, now: Instant) -> Result<(), Duration> {
         let mut bucket = self.bucket();
         bucket.look(cost, now)?;
         if let Some(around) = &self.around {
@@ -83,7 +83,7 @@ impl Account {
     }
 
     /// Takes `cost` tokens, here and around, whether they are there or not.
-    pub(super) fn owe(&self, cost: u32) {
+    pub(in crate::server) fn owe(&self, cost: u32) {
         self.bucket().owe(cost);
         if let Some(around) = &self.around {
             around.owe(cost);
@@ -121,7 +121,7 @@ impl Account {
 
 /// The accounts of all addresses from which somebody came.
 #[derive(Default)]
-pub(super) struct Accounts {
+pub(in crate::server) struct Accounts {
     known: HashMap<Holder, Arc<Account>>,
     /// The holders of `known`, in the order in which they are looked at.
     order: VecDeque<Holder>,
@@ -129,7 +129,7 @@ pub(super) struct Accounts {
 
 impl Accounts {
     /// Counts a connection from `address`, if there is room for one more; it costs what a frame does.
-    pub(super) fn enter(&mut self, address: IpAddr, limits: &Limits) -> Result<Arc<Account>, NoSeat> {
+    pub(in crate::server) fn enter(&mut self, address: IpAddr, limits: &Limits) -> Result<Arc<Account>, NoSeat> {
         let (address, now) = (AddressKey::of(address), Instant::now());
         self.forget_some(now);
         let around = address.network().map(|network| self.account(Holder::Network(network), None, limits, now));
@@ -141,7 +141,7 @@ impl Accounts {
     }
 
     /// Counts a connection no more.
-    pub(super) fn leave(&mut self, account: &Account) {
+    pub(in crate::server) fn leave(&mut self, account: &Account) {
         account.leave();
     }
 

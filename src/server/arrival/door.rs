@@ -10,10 +10,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::framing::Framed;
-use super::link::Link;
-use super::listener::ListenerSettings;
-use super::service::{Peer, Transport};
+use super::super::framing::Framed;
+use super::super::link::Link;
+use super::super::peer::{Peer, Transport};
+use super::super::settings::ListenerSettings;
 use crate::policy::PolicyFile;
 use crate::wire::Limits;
 
@@ -57,7 +57,7 @@ pub struct Visitor<'connection> {
 }
 
 impl<'connection> Visitor<'connection> {
-    pub(super) fn new(
+    pub(in crate::server) fn new(
         link: &'connection Arc<Link>,
         settings: &'connection ListenerSettings,
         limits: &'connection Limits,

@@ -6,17 +6,18 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use super::super::closing::CloseReason;
+use super::super::link::Link;
+use super::super::observer::Observer;
+use super::super::peer::ConnectionId;
 use super::accounts::{Account, Accounts};
-use super::link::Link;
-use super::observer::Observer;
-use super::service::{CloseReason, ConnectionId};
 use crate::wire::Limits;
 
 /// Connections that may be told at a time why they get no seat; more are closed without a word.
 const REFUSALS_MAX: usize = 16;
 
 /// The seats of a server.
-pub(super) struct Seats {
+pub(in crate::server) struct Seats {
     state: Mutex<State>,
     /// Who is told when a seat is free again.
     observer: Arc<dyn Observer>,
@@ -42,7 +43,7 @@ struct State {
 
 /// Why there is no seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NoSeat {
+pub(in crate::server) enum NoSeat {
     /// `connections_max`, or no thread is left.
     ServerFull,
     /// `connections_per_address_max`.
@@ -55,7 +56,7 @@ pub(super) enum NoSeat {
 
 impl NoSeat {
     /// The reason as a code.
-    pub(super) fn code(self) -> &'static str {
+    pub(in crate::server) fn code(self) -> &'static str {
         match self {
             NoSeat::ServerFull => "server-full",
             NoSeat::AddressFull => "address-full",
@@ -65,7 +66,7 @@ impl NoSeat {
     }
 
     /// The reason as a sentence for the one who was refused.
-    pub(super) fn text(self) -> &'static str {
+    pub(in crate::server) fn text(self) -> &'static str {
         match self {
             NoSeat::ServerFull => "The server has as many connections as it may. Try again later.",
             NoSeat::AddressFull => "Your address has as many connections as it may. Close one first.",
@@ -75,7 +76,7 @@ impl NoSeat {
     }
 
     /// The reason for which a connection that had begun ends.
-    pub(super) fn reason(self) -> CloseReason {
+    pub(in crate::server) fn reason(self) -> CloseReason {
         match self {
             NoSeat::ServerFull | NoSeat::AddressFull => CloseReason::AddressFull,
             NoSeat::TooFast => CloseReason::TooFast,
@@ -86,7 +87,7 @@ impl NoSeat {
 
 /// A connection's right to be there; given back when dropped. Its link holds it, so that it lasts as long as the
 /// socket: bytes that wait for a client that is on its way out count like the client itself.
-pub(super) struct Seat {
+pub(in crate::server) struct Seat {
     seats: Arc<Seats>,
     id: ConnectionId,
     /// Where it is counted; `None` until a proxy has said where it comes from.
@@ -94,16 +95,16 @@ pub(super) struct Seat {
 }
 
 /// A connection's right to be told why it has no seat; given back when dropped, with its link.
-pub(super) struct RefusedPlace(Arc<Seats>);
+pub(in crate::server) struct RefusedPlace(Arc<Seats>);
 
 impl Seats {
-    pub(super) fn new(observer: Arc<dyn Observer>) -> Seats {
+    pub(in crate::server) fn new(observer: Arc<dyn Observer>) -> Seats {
         Seats { state: Mutex::default(), observer }
     }
 
     /// Gives the connection of `link`, which comes from `address`, a seat for as long as the link lasts. The address
     /// is `None` when it is not known yet.
-    pub(super) fn take(
+    pub(in crate::server) fn take(
         self: &Arc<Seats>,
         address: Option<IpAddr>,
         link: &Arc<Link>,
@@ -135,7 +136,7 @@ impl Seats {
 
     /// Lets a connection be told why it gets no seat, or no longer has one; what it had is free at once. `false` when
     /// it is to be closed without a word, because enough are being told, or the server stops.
-    pub(super) fn refuse(self: &Arc<Seats>, link: &Arc<Link>) -> bool {
+    pub(in crate::server) fn refuse(self: &Arc<Seats>, link: &Arc<Link>) -> bool {
         let mut state = self.lock();
         let may = !state.closed && state.refusals < REFUSALS_MAX;
         if may {
@@ -152,7 +153,7 @@ impl Seats {
     }
 
     /// Gives up every connection there is, and lets nobody in any more.
-    pub(super) fn close(&self) {
+    pub(in crate::server) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
         let links: Vec<_> = state.links.iter().flatten().chain(&state.refused).filter_map(Weak::upgrade).collect();
@@ -162,7 +163,7 @@ impl Seats {
     }
 
     /// How many seats are taken.
-    pub(super) fn taken(&self) -> u64 {
+    pub(in crate::server) fn taken(&self) -> u64 {
         self.lock().connections
     }
 
@@ -213,7 +214,7 @@ impl Drop for RefusedPlace {
 }
 
 /// What a link holds for as long as it lasts.
-pub(super) enum Admission {
+pub(in crate::server) enum Admission {
     /// It is a connection.
     Seat(Seat),
     /// It is none, and is being told so.
@@ -222,7 +223,7 @@ pub(super) enum Admission {
 
 impl Admission {
     /// Counts the connection as one from `address`.
-    pub(super) fn count(&self, address: IpAddr, limits: &Limits) -> Result<(), NoSeat> {
+    pub(in crate::server) fn count(&self, address: IpAddr, limits: &Limits) -> Result<(), NoSeat> {
         match self {
             Admission::Seat(seat) => seat.count(address, limits),
             Admission::Refused(_) => Ok(()),
@@ -230,7 +231,7 @@ impl Admission {
     }
 
     /// Where the connection is counted.
-    pub(super) fn account(&self) -> Option<Arc<Account>> {
+    pub(in crate::server) fn account(&self) -> Option<Arc<Account>> {
         match self {
             Admission::Seat(seat) => seat.account(),
             Admission::Refused(_) => None,
@@ -238,7 +239,7 @@ impl Admission {
     }
 
     /// The seats among which this is one.
-    pub(super) fn seats(&self) -> &Arc<Seats> {
+    pub(in crate::server) fn seats(&self) -> &Arc<Seats> {
         match self {
             Admission::Seat(seat) => &seat.seats,
             Admission::Refused(refusal) => &refusal.0,
@@ -254,7 +255,7 @@ fn full(count: u64, max: u64) -> bool {
 mod tests {
     use std::net::{TcpListener, TcpStream};
 
-    use super::super::observer::Silent;
+    use super::super::super::observer::Silent;
     use super::*;
 
     /// Takes a seat; the link that comes back keeps it.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::wire::{Element, Frame, ParseError, ParseErrorKind, StreamError};
 
 /// What answers a frame that is no document, on listeners that read XML.
-pub(super) fn not_a_document(error: &ParseError) -> Element {
+pub(in crate::server) fn not_a_document(error: &ParseError) -> Element {
     let code = match error.kind {
         ParseErrorKind::NotXml => "not-xml",
         ParseErrorKind::NotUtf8 => "not-utf8",
@@ -28,7 +28,7 @@ pub(super) fn not_a_document(error: &ParseError) -> Element {
 }
 
 /// What answers a client whose stream cannot be read any further.
-pub(super) fn not_a_stream(error: &StreamError) -> Element {
+pub(in crate::server) fn not_a_stream(error: &StreamError) -> Element {
     let sentence = capitalised(&error.to_string());
     Element::new("error")
         .attribute("code", "not-xml")
@@ -36,7 +36,7 @@ pub(super) fn not_a_stream(error: &StreamError) -> Element {
 }
 
 /// What answers a frame that came too fast.
-pub(super) fn too_fast(frame: &Frame, wait: Duration) -> Element {
+pub(in crate::server) fn too_fast(frame: &Frame, wait: Duration) -> Element {
     let milliseconds = wait.as_millis() + 1;
     Element::new("error")
         .attribute("code", "too-fast")
@@ -56,7 +56,7 @@ fn request_id(frame: &Frame) -> Option<&str> {
 }
 
 /// What answers an HTTP request that begins with `first`: there is no page, and nothing takes a body.
-pub(super) fn http(first: &[u8]) -> &'static [u8] {
+pub(in crate::server) fn http(first: &[u8]) -> &'static [u8] {
     if first.starts_with(b"GET ") || first.starts_with(b"HEAD ") {
         b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     } else {
@@ -65,7 +65,7 @@ pub(super) fn http(first: &[u8]) -> &'static [u8] {
 }
 
 /// What answers an HTTP request when there is no seat.
-pub(super) fn http_unavailable(text: &str) -> Vec<u8> {
+pub(in crate::server) fn http_unavailable(text: &str) -> Vec<u8> {
     let length = text.len();
     format!(
         "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\nRetry-After: 10\r\nConnection: close\r\n\r\n{text}"
