@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::bucket::Bucket;
 use super::closing::CloseReason;
 use super::closing::linger::LINGER;
 use super::event::Event;
-use super::flood::Bucket;
 use super::framing::{DecodeEnd, Decoded, Decoder, Encoder, Reply};
 use super::link::Link;
 use super::outbox::{Outbox, Pushed};

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 
 use super::arrival::accounts::Account;
-use super::arrival::seats::{Admission, NoSeat};
+use super::arrival::no_seat::NoSeat;
+use super::arrival::seats::Admission;
 use super::closing::CloseReason;
 use crate::wire::Limits;
 

@@ -13,7 +13,7 @@ use log::{debug, info, warn};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::STACK_BYTES;
-use super::arrival::seats::NoSeat;
+use super::arrival::no_seat::NoSeat;
 use super::arrival::threads::ThreadPermit;
 use super::closing::linger;
 use super::connection::{self, Connection};

@@ -44,7 +44,10 @@ mod decoding;
 // How frames travel, both ways.
 mod framing;
 
-// How fast frames come.
+// How fast frames may come.
+mod bucket;
+
+// How fast the frames of one connection come.
 mod flood;
 
 // How much may wait for the dispatcher.

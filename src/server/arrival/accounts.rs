@@ -13,9 +13,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::super::flood::Bucket;
+use super::super::bucket::Bucket;
 use super::address::AddressKey;
-use super::seats::NoSeat;
+use super::no_seat::NoSeat;
 use crate::wire::Limits;
 
 /// How many times as much as an address a network has, which is 65 536 addresses.

@@ -8,6 +8,9 @@ pub(super) mod address;
 // What an address has left.
 pub(super) mod accounts;
 
+// Why somebody may not come in.
+pub(super) mod no_seat;
+
 // Who may come in: counts and ids.
 pub(super) mod seats;
 

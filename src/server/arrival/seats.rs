@@ -11,6 +11,7 @@ use super::super::link::Link;
 use super::super::observer::Observer;
 use super::super::peer::ConnectionId;
 use super::accounts::{Account, Accounts};
+use super::no_seat::NoSeat;
 use crate::wire::Limits;
 
 /// Connections that may be told at a time why they get no seat; more are closed without a word.
@@ -39,50 +40,6 @@ struct State {
     refused: Vec<Weak<Link>>,
     /// Set when the server stops: nobody is let in any more.
     closed: bool,
-}
-
-/// Why there is no seat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::server) enum NoSeat {
-    /// `connections_max`, or no thread is left.
-    ServerFull,
-    /// `connections_per_address_max`.
-    AddressFull,
-    /// `frames_per_second_per_address_max`.
-    TooFast,
-    /// The server stops.
-    Stopping,
-}
-
-impl NoSeat {
-    /// The reason as a code.
-    pub(in crate::server) fn code(self) -> &'static str {
-        match self {
-            NoSeat::ServerFull => "server-full",
-            NoSeat::AddressFull => "address-full",
-            NoSeat::TooFast => "too-fast",
-            NoSeat::Stopping => "shutdown",
-        }
-    }
-
-    /// The reason as a sentence for the one who was refused.
-    pub(in crate::server) fn text(self) -> &'static str {
-        match self {
-            NoSeat::ServerFull => "The server has as many connections as it may. Try again later.",
-            NoSeat::AddressFull => "Your address has as many connections as it may. Close one first.",
-            NoSeat::TooFast => "Connections and frames come too fast from your address. Try again in a minute.",
-            NoSeat::Stopping => "The server stops.",
-        }
-    }
-
-    /// The reason for which a connection that had begun ends.
-    pub(in crate::server) fn reason(self) -> CloseReason {
-        match self {
-            NoSeat::ServerFull | NoSeat::AddressFull => CloseReason::AddressFull,
-            NoSeat::TooFast => CloseReason::TooFast,
-            NoSeat::Stopping => CloseReason::Shutdown,
-        }
-    }
 }
 
 /// A connection's right to be there; given back when dropped. Its link holds it, so that it lasts as long as the

@@ -8,7 +8,7 @@
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use super::super::arrival::seats::NoSeat;
+use super::super::arrival::no_seat::NoSeat;
 use super::super::arrival::sniff::{Speaks, speaks};
 use super::super::framing::{self, Encoder};
 use super::super::link::Link;
