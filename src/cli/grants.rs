@@ -142,6 +142,7 @@ impl SharedGrants {
     }
 
     /// Says which pages may speak with the listeners, beside the server's own.
+    #[allow(dead_code, reason = "without the edges there are no pages")]
     pub(super) fn for_pages(&self) -> impl Fn(&Origin, &Peer) -> Result<(), String> + Send + Sync + 'static {
         let shared = self.clone();
         move |origin, peer| {
