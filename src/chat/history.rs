@@ -54,6 +54,7 @@ pub struct Page {
 /// count what did not fit, never wait. Since ids rise, that thread can write what was missed later, from the rings.
 /// What is older than the rings stays with that thread: it reads it on request and posts what it found through a
 /// [`Handle`](crate::server::Handle), as an event of the application's.
+#[expect(unused_variables, reason = "names are for whoever implements it")]
 pub trait History: Send {
     /// The highest number of a message that was ever kept, so that a restarted server goes on above it.
     fn last_id(&self) -> Option<u64> {
@@ -73,7 +74,7 @@ pub trait History: Send {
     fn forget(&mut self, room: &str);
 
     /// The bounds are others from now on.
-    fn set_limits(&mut self, _limits: &Limits) {}
+    fn set_limits(&mut self, limits: &Limits) {}
 }
 
 /// A history that ends with the process: per room the last messages, bounded in number and bytes, and all together

@@ -61,7 +61,7 @@ impl Batch {
         if write_frame(frame, buffer) {
             error!("the application sent a frame with a zero byte in it: U+FFFD went in its place");
         }
-        Piece { start: tag | start, end: tag | buffer.len() as u32 }
+        Piece { start: tag + start, end: tag + buffer.len() as u32 }
     }
 
     /// Takes back the frame that was appended last, because nobody receives it.

@@ -84,3 +84,14 @@ impl<T> fmt::Display for PostError<T> {
 }
 
 impl<T: fmt::Debug> std::error::Error for PostError<T> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_that_cannot_be_posted_says_why() {
+        assert_eq!(PostError::Full(1).to_string(), "the server has too much to do: its channel is full");
+        assert_eq!(PostError::Stopped(1).to_string(), "the server has stopped");
+    }
+}

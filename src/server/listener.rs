@@ -60,7 +60,7 @@ impl Listener {
     /// # Errors
     /// As [`bind`](Listener::bind).
     pub fn bind_policy(address: impl ToSocketAddrs, policy: PolicySource) -> Result<Listener, StartError> {
-        Listener::bind(address, ListenerSettings { policy: Some(policy), policy_only: true, ..Default::default() })
+        Listener::bind(address, ListenerSettings::policy_port(policy))
     }
 
     /// Takes a socket that listens already, such as one that a service manager passed.
@@ -85,7 +85,7 @@ impl Listener {
     /// # Errors
     /// When the socket cannot be used.
     pub fn policy_from_std(socket: TcpListener, policy: PolicySource) -> io::Result<Listener> {
-        Listener::from_std(socket, ListenerSettings { policy: Some(policy), policy_only: true, ..Default::default() })
+        Listener::from_std(socket, ListenerSettings::policy_port(policy))
     }
 
     /// The address that is bound.
@@ -217,4 +217,23 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
 /// Whether accepting failed for the connection's sake, so that the next one may be accepted at once.
 fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_cannot_start_says_why() {
+        let error = || io::Error::other("why");
+        let address = SocketAddr::from(([127, 0, 0, 1], 843));
+        for (error, text) in [
+            (StartError::Address(error()), "no such address: why"),
+            (StartError::Bind { address, error: error() }, "cannot listen on 127.0.0.1:843: why"),
+            (StartError::Thread(error()), "the system gives no thread: why"),
+            (StartError::NoListener, "there is no address to listen on"),
+        ] {
+            assert_eq!(error.to_string(), text);
+        }
+    }
 }

@@ -100,3 +100,14 @@ pub struct Now {
     /// For showing: time since 1970-01-01T00:00:00Z.
     pub unix: Duration,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_named_by_their_running_number() {
+        let id = ConnectionId::new(7, ConnectionId::SLOTS_MAX - 1);
+        assert_eq!((id.serial(), id.slot(), format!("{id} {id:?}")), (7, ConnectionId::SLOTS_MAX - 1, "#7 #7".into()));
+    }
+}

@@ -75,6 +75,11 @@ impl Default for ListenerSettings {
 }
 
 impl ListenerSettings {
+    /// Those of a policy port, where policy requests are answered and all else is closed.
+    pub(super) fn policy_port(policy: PolicySource) -> ListenerSettings {
+        ListenerSettings { policy: Some(policy), policy_only: true, ..ListenerSettings::default() }
+    }
+
     /// The policy file for who reached `local`; `None` where none is served.
     pub(super) fn policy_at(&self, local: SocketAddr) -> Option<PolicyFile> {
         let policy = self.policy.as_ref()?;

@@ -120,3 +120,20 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     };
     SocketAddr::new(ip, address.port())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_is_reached_at_its_own_address_or_at_this_machines() {
+        for (bound, reached) in [
+            ("0.0.0.0:1024", "127.0.0.1:1024"),
+            ("[::]:1024", "[::1]:1024"),
+            ("192.0.2.1:1024", "192.0.2.1:1024"),
+            ("[2001:db8::1]:1024", "[2001:db8::1]:1024"),
+        ] {
+            assert_eq!(reachable(bound.parse().unwrap()).to_string(), reached);
+        }
+    }
+}

@@ -182,3 +182,32 @@ impl<S: Service> Stage<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Notes what it is told beside messages.
+    #[derive(Default)]
+    struct Notes(Vec<String>);
+
+    impl Service for Notes {
+        fn on_message(&mut self, _cx: &mut Context<'_>, _from: ConnectionId, _message: Message) {}
+
+        fn on_external(&mut self, _cx: &mut Context<'_>, event: Box<dyn Any + Send>) {
+            self.0.push(format!("external {:?}", event.downcast_ref::<u8>()));
+        }
+
+        fn on_limits(&mut self, _cx: &mut Context<'_>, limits: &Limits) {
+            self.0.push(format!("rooms {}", limits.rooms_max));
+        }
+    }
+
+    #[test]
+    fn the_application_gets_what_threads_post_and_operators_set() {
+        let mut stage = Stage::new(Notes::default());
+        stage.post(7_u8);
+        stage.set_limits(&Limits { rooms_max: 3, ..Limits::default() });
+        assert_eq!(stage.service.0, ["external Some(7)", "rooms 3"]);
+    }
+}

@@ -1,9 +1,11 @@
 //! Listeners for endless documents: what `XMLStreams` and XMPP clients get from the server.
 
 use std::io::Read;
+use std::sync::Arc;
 
+use crossbeam_channel::{Sender, unbounded};
 use xmlsocket::client::{Event, XmlStreams};
-use xmlsocket::server::{CloseReason, Framing};
+use xmlsocket::server::{CloseReason, ConnectionId, Framing, Listener, ListenerSettings, Observer, Server};
 use xmlsocket::wire::StreamEvent;
 
 use crate::harness::{Client, DEADLINE, Note, Probe, Running, Setup, test_policy};
@@ -162,6 +164,31 @@ fn who_does_not_begin_or_does_not_end_an_element_is_closed() {
     }
     let opened = running.notes.all().into_iter().filter(|note| matches!(note, Note::Opened(_))).count();
     assert_eq!(opened, 1, "the application hears of streams that have begun, and of no others");
+}
+
+#[test]
+fn whoever_watches_is_told_why_a_stream_could_not_begin() {
+    struct FramesOut(Sender<String>);
+    impl Observer for FramesOut {
+        fn frame_out(&self, _id: ConnectionId, frame: &[u8]) {
+            let _ = self.0.send(String::from_utf8_lossy(frame).into_owned());
+        }
+        fn wants_frames_out(&self) -> bool {
+            true
+        }
+    }
+    let (frames, out) = unbounded();
+    let mut settings = ListenerSettings::default();
+    settings.framing = Framing::Stream;
+    let listener = Listener::bind("127.0.0.1:0", settings).unwrap();
+    let server = Server::builder().listen(listener).observer(Arc::new(FramesOut(frames)));
+    let server = server.serve(Probe::default()).unwrap();
+    let mut client = Client::connect(server.local_addr());
+    client.write(b"</r>");
+    let told = String::from_utf8(client.rest()).unwrap();
+    assert!(told.starts_with("<error code=\"not-xml\">"), "{told}");
+    assert_eq!(out.recv_timeout(DEADLINE).unwrap(), told);
+    assert!(out.is_empty(), "nothing else was told");
 }
 
 #[test]

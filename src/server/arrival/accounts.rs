@@ -67,11 +67,6 @@ impl Account {
         Account { holder, connections: AtomicU64::new(0), bucket, around }
     }
 
-    /// Whether it is the account of `address`.
-    pub(in crate::server) fn is_of(&self, address: IpAddr) -> bool {
-        self.holder == Holder::Address(AddressKey::of(address))
-    }
-
     /// Takes `cost` tokens, here and around, or says how long it takes until they are there.
     pub(in crate::server) fn take(&self, cost: u32, now: Instant) -> Result<(), Duration> {
         let mut bucket = self.bucket();

@@ -162,6 +162,7 @@ mod tests {
         let eve = arrivals.arrive();
         drop(ann);
         assert_eq!(heard(&bob).unwrap(), ["b", "c"], "others do not matter");
+        assert_eq!(arrivals.lock().count, 3 * CHUNK_BYTES + "bnot for #1c".len());
         drop(bob);
         assert!(heard(&eve).unwrap().is_empty());
         assert_eq!(arrivals.lock().log.len(), 0, "what nobody waits for is forgotten");

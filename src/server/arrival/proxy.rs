@@ -197,6 +197,22 @@ impl std::error::Error for NetworkError {}
 mod tests {
     use super::*;
 
+    #[test]
+    fn ranges_are_written_as_they_are_read() {
+        for (text, written) in [
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            ("192.0.2.1", "192.0.2.1/32"),
+            ("::1", "::1/128"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+        ] {
+            let network: Network = text.parse().unwrap();
+            assert_eq!(network.to_string(), written);
+            assert_eq!(written.parse(), Ok(network));
+        }
+        let error = "10.0.0.0/33".parse::<Network>().unwrap_err();
+        assert_eq!(error.to_string(), "`10.0.0.0/33` is no address and no range of addresses such as 10.0.0.0/8");
+    }
+
     fn v2(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
         let mut bytes = V2_SIGNATURE.to_vec();
         bytes.extend_from_slice(&[0x20 | command, family]);

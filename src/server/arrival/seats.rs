@@ -134,11 +134,9 @@ impl Seat {
     fn count(&self, address: IpAddr, limits: &Limits) -> Result<(), NoSeat> {
         let mut state = self.seats.lock();
         let mut account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
-        if account.as_ref().is_none_or(|account| !account.is_of(address)) {
-            let entered = state.accounts.enter(address, limits)?;
-            if let Some(left) = account.replace(entered) {
-                state.accounts.leave(&left);
-            }
+        let entered = state.accounts.enter(address, limits)?;
+        if let Some(left) = account.replace(entered) {
+            state.accounts.leave(&left);
         }
         Ok(())
     }

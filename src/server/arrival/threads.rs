@@ -133,8 +133,13 @@ fn is_boundless(root: &Path) -> bool {
     let map = fs::read_to_string(root.join("proc/self/uid_map")).unwrap_or_default();
     let is_outermost = map.split_whitespace().eq(["0", "0", "4294967295"]);
     let status = fs::read_to_string(root.join("proc/self/status")).unwrap_or_default();
-    let capabilities = field(&status, "CapEff").and_then(|bits| u64::from_str_radix(bits, 16).ok());
-    is_outermost && (getuid().is_root() || capabilities.is_some_and(|bits| bits & BOUNDLESS != 0))
+    is_outermost && (getuid().is_root() || is_capable(&status))
+}
+
+/// Whether a process of this status has the capabilities of one to whom no count of processes applies.
+fn is_capable(status: &str) -> bool {
+    let capabilities = field(status, "CapEff").and_then(|bits| u64::from_str_radix(bits, 16).ok());
+    capabilities.is_some_and(|bits| bits & BOUNDLESS != 0)
 }
 
 /// How many threads this user has, this process's among them.
@@ -192,6 +197,21 @@ mod tests {
         ] {
             assert_eq!((bounds.ceiling(), reserve(bounds.ceiling())), (ceiling, kept), "{bounds:?}");
         }
+    }
+
+    #[test]
+    fn either_of_two_capabilities_makes_boundless() {
+        for (bits, is) in [
+            ("0000000000000000", false),
+            ("0000000000200000", true),
+            ("0000000001000000", true),
+            ("000001ffffffffff", true),
+            ("000001fffedfffff", false),
+            ("none", false),
+        ] {
+            assert_eq!(is_capable(&format!("Name:\tx\nCapEff:\t{bits}\nCapBnd:\t000001ffffffffff\n")), is, "{bits}");
+        }
+        assert!(!is_capable("Name:\tx\n"));
     }
 
     /// Writes files under `root`, with the folders that they need.

@@ -140,6 +140,7 @@ pub struct DecodeEnd {
 }
 
 /// Writes frames to a client.
+#[expect(unused_variables, reason = "names are for whoever implements it")]
 pub trait Encoder: Send + Sync {
     /// The header behind which frames of `bytes` bytes altogether travel as they are, each ended by its zero byte; so they
     /// can be shared by all who get the same. `None` where each is [encoded](Encoder::encode) by itself.
@@ -156,7 +157,6 @@ pub trait Encoder: Send + Sync {
     /// What a client is told, after its last frame, when the conversation ends; empty where the end of the connection says
     /// it.
     fn goodbye(&self, reason: &CloseReason) -> Vec<u8> {
-        let _ = reason;
         Vec::new()
     }
 }

@@ -34,3 +34,18 @@ impl Encoder for AsTheyAre {
         end_frame(out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_leave_as_they_are_together_or_one_by_one() {
+        let encoder = encoder();
+        assert_eq!(encoder.header(9).map(|header| header.as_bytes().len()), Some(0));
+        let mut out = b"before\0".to_vec();
+        encoder.encode(b"<a/>", &mut out);
+        encoder.encode(b"", &mut out);
+        assert_eq!(out, b"before\0<a/>\0\0");
+    }
+}
