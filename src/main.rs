@@ -15,6 +15,9 @@ mod printable;
 // What scripts read.
 mod json;
 
+// What an option takes.
+mod taken;
+
 // The load generator.
 #[cfg(target_os = "linux")]
 mod bench;

@@ -2,13 +2,13 @@
 //!
 //! Knows: clap, how options are called. Must not know: what is done with them.
 
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
 use super::payload::{PAYLOAD_BYTES_MIN, SENDERS_MAX};
 use super::vocabulary::Preset;
+use crate::taken::{number, whole};
 
 /// Connections that one run may make.
 const CONNECTIONS_MAX: u64 = 200_000;
@@ -38,16 +38,16 @@ pub(crate) struct BenchOptions {
     #[arg(value_enum, default_value_t = Workload::Throughput)]
     pub(super) workload: Workload,
     /// Connections that receive; the senders are among them, unless the server wants them apart
-    #[arg(long, default_value_t = 100, value_parser = count(1..=CONNECTIONS_MAX))]
+    #[arg(long, default_value_t = 100, value_parser = whole::<usize>(1..=CONNECTIONS_MAX))]
     pub(super) receivers: usize,
     /// Connections that send [default: 4; latency: 1]
-    #[arg(long, value_parser = count(1..=SENDERS_MAX as u64))]
+    #[arg(long, value_parser = whole::<usize>(1..=SENDERS_MAX as u64))]
     senders: Option<usize>,
     /// Bytes of a message's payload [default: 128; slow: 400]
-    #[arg(long, value_name = "BYTES", value_parser = count(PAYLOAD_BYTES_MIN as u64..=60_000))]
+    #[arg(long, value_name = "BYTES", value_parser = whole::<usize>(PAYLOAD_BYTES_MIN as u64..=60_000))]
     payload: Option<usize>,
     /// Messages in flight
-    #[arg(long, default_value_t = 64, value_parser = count(1..=1_000_000))]
+    #[arg(long, default_value_t = 64, value_parser = whole::<usize>(1..=1_000_000))]
     pub(super) window: usize,
     /// Messages a second: of each sender, for servers that limit it; latency: of all together [default there: 50]
     #[arg(long, value_parser = number(0.01..=1e6))]
@@ -65,19 +65,19 @@ pub(crate) struct BenchOptions {
     #[arg(long)]
     pub(super) pid: Option<u32>,
     /// idle: connections
-    #[arg(long, default_value_t = 1_000, value_parser = count(1..=CONNECTIONS_MAX))]
+    #[arg(long, default_value_t = 1_000, value_parser = whole::<usize>(1..=CONNECTIONS_MAX))]
     pub(super) connections: usize,
     /// idle: connections in each room; 0 puts all in one
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = count(0..=CONNECTIONS_MAX))]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = whole::<usize>(0..=CONNECTIONS_MAX))]
     pub(super) room_size: usize,
     /// idle: neither log in nor enter a room
     #[arg(long)]
     pub(super) stay_out: bool,
     /// slow: receivers that stop reading
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = count(0..=CONNECTIONS_MAX))]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = whole::<usize>(0..=CONNECTIONS_MAX))]
     stalled: usize,
     /// Connections that are being made at a time [default: 100; churn: that there are at a time: 32]
-    #[arg(long, value_name = "N", value_parser = count(1..=CONNECTIONS_MAX))]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>(1..=CONNECTIONS_MAX))]
     at_once: Option<usize>,
     /// Print the result as one JSON object
     #[arg(long)]
@@ -143,22 +143,5 @@ impl BenchOptions {
     /// Receivers that stop reading.
     pub(super) fn stalled(&self) -> usize {
         if self.workload == Workload::Slow { self.stalled } else { 0 }
-    }
-}
-
-/// Reads a whole number within a range.
-fn count(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<usize, String> + Clone {
-    move |text| {
-        let count = text.parse().ok().filter(|count| range.contains(count));
-        let taken = || format!("it takes a whole number from {} to {}", range.start(), range.end());
-        count.map(|count| count as usize).ok_or_else(taken)
-    }
-}
-
-/// Reads a number within a range.
-fn number(range: RangeInclusive<f64>) -> impl Fn(&str) -> Result<f64, String> + Clone {
-    move |text| {
-        let number = text.parse().ok().filter(|number| range.contains(number));
-        number.ok_or_else(|| format!("it takes a number from {} to {}", range.start(), range.end()))
     }
 }

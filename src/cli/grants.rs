@@ -216,7 +216,7 @@ mod tests {
 
     /// As a server with the default settings shares it.
     fn shared(grants: Grants) -> SharedGrants {
-        SharedGrants::new(grants, &Config::new(&crate::cli::config::Settings::defaults()).unwrap())
+        SharedGrants::new(grants, &Config::new(&crate::cli::config::Settings::defaults().unwrap()).unwrap())
     }
 
     #[test]
@@ -310,7 +310,7 @@ mod tests {
     #[test]
     fn low_ports_without_a_low_policy_port_are_remarked_upon() {
         use crate::cli::config::Settings;
-        let config = Config::new(&Settings::defaults()).unwrap();
+        let config = Config::new(&Settings::defaults().unwrap()).unwrap();
         assert!(remarks_on_low_ports(&config, &[1024], None).is_empty());
         assert!(remarks_on_low_ports(&config, &[443], Some(843)).is_empty());
         let remarks = remarks_on_low_ports(&config, &[443], Some(8430));

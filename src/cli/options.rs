@@ -1,14 +1,15 @@
 //! Defines [`Options`], the command line: subcommands, options, and the help that teaches them.
 //!
-//! Knows: clap, how options are called. Must not know: which values fit a setting (see `config/keys.rs`), what is done.
+//! Knows: clap, how options are called. Must not know: which values fit a setting (see `config/settings.rs`), what is done.
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, value_parser};
 
-use super::config::{Assignment, ConfigError, Settings, Source, Value};
+use super::config::{Assignment, ConfigError, DECLARED, Declared, Form, Settings, Source, Value};
 #[cfg(target_os = "linux")]
 use crate::bench::BenchOptions;
+use crate::taken::whole;
 use xmlsocket::wire::Limits;
 
 /// What every help page looks like: what it is for, examples, then the reference.
@@ -137,7 +138,7 @@ pub(super) enum Command {
             server are what it is for; to see what it can do without them: \
             xmlsocket serve --set limits.frames_per_second_max=0"
     )]
-    Bench(BenchOptions),
+    Bench(Box<BenchOptions>),
     /// Show the settings that `serve` would run with, and where each comes from
     #[command(
         before_help = "Examples:
@@ -176,115 +177,80 @@ pub(super) struct RuffleOptions {
     pub(super) url: String,
 }
 
-/// The options of `serve`. Values are checked with those of the configuration file, so they are texts here.
-#[derive(Args, Debug)]
-#[command(help_template = TEMPLATE)]
+/// The options of `serve`: those that give settings, as these are declared, the configuration file, and `--set`.
+#[derive(Clone, Debug)]
 pub(super) struct ServeOptions {
-    /// Where to listen; repeatable; port 0 is any free one [default: 127.0.0.1:1024]
-    #[arg(long, value_name = "ADDR:PORT")]
-    listen: Vec<String>,
-    /// A port of its own for the socket policy, 843 where the right is given [default: none]
-    #[arg(long, value_name = "ADDR:PORT")]
-    policy_listen: Option<String>,
-    /// What runs there: chat (rooms and people) or relay (every frame to all others) [default: chat]
-    #[arg(long, value_name = "APP")]
-    app: Option<String>,
-    /// What a frame may be: xml (a well-formed document) or any (not looked at) [default: xml for chat, any for
-    /// relay]
-    #[arg(long, value_name = "FRAMES")]
-    frames: Option<String>,
-    /// What ends a frame: nul (a zero byte), line (a newline too, for telnet and class) or stream (the end of an element
-    /// of an endless document, for XMLStreams and XMPP) [default: nul]
-    #[arg(long, value_name = "FRAMING")]
-    framing: Option<String>,
-    /// A relay sends frames to their sender, too
-    #[arg(long)]
-    echo: bool,
-    /// SWFs from this domain may connect: www.example.com, *.example.com, or * (everyone); repeatable
-    #[arg(long, value_name = "DOMAIN")]
-    allow_domain: Vec<String>,
-    /// Answer policy requests with this file instead
-    #[arg(long, value_name = "FILE")]
-    policy_file: Option<String>,
-    /// How the outside calls this server: SWFs loaded from there may connect; repeatable
-    #[arg(long, value_name = "NAME")]
-    public_name: Vec<String>,
-    /// The port that the outside uses [default: the listener's own]
-    #[arg(long, value_name = "PORT")]
-    public_port: Option<String>,
-    /// Believe this proxy, an address or a range such as 10.0.0.0/8, about where its clients come from (PROXY protocol,
-    /// X-Forwarded-For); repeatable
-    #[arg(long, value_name = "ADDRESS")]
-    proxy: Vec<String>,
-    /// Serve this folder of SWFs and their assets, at /content/
-    #[arg(long, value_name = "DIR")]
-    content: Option<String>,
-    /// List the SWFs of --content at /play/
-    #[arg(long)]
-    content_list: bool,
-    /// Play the SWFs of --content at /play/NAME.swf, in the Ruffle that lies here: the folder of the npm package
-    /// @ruffle-rs/ruffle
-    #[arg(long, value_name = "DIR")]
-    ruffle: Option<String>,
-    /// Lead the sockets that these SWFs open to this host and port to this server; repeatable [default: this server's
-    /// own name and port]
-    #[arg(long, value_name = "NAME:PORT")]
-    flash_host: Vec<String>,
-    /// Keep history in memory only: in this version there is nothing else
-    #[arg(long)]
-    in_memory: bool,
-    /// Show each frame in and out on stderr, as text and hex; passwords and sessions as ***
-    #[arg(long)]
-    trace: bool,
-    /// The configuration file, TOML [default: none]
-    #[arg(long, value_name = "FILE")]
+    given: Vec<Assignment>,
     config: Option<PathBuf>,
-    /// Set any key of the configuration file, such as limits.frames_per_second_max=0; repeatable
-    #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
 }
 
 impl ServeOptions {
     /// All settings: these options, the `--set`s, the file, the defaults.
     pub(super) fn settings(&self) -> Result<Settings, ConfigError> {
-        Settings::load(self.config.as_deref(), &self.set, self.assignments())
+        Settings::load(self.config.as_deref(), &self.set, self.given.clone())
+    }
+}
+
+impl Args for ServeOptions {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let config = Arg::new("config").long("config").value_name("FILE").value_parser(value_parser!(PathBuf));
+        let set = Arg::new("set").long("set").value_name("KEY=VALUE").action(ArgAction::Append);
+        command
+            .args(DECLARED.iter().filter_map(option))
+            .arg(config.help("The configuration file, TOML [default: none]"))
+            .arg(set.help("Set any key of the configuration file, such as limits.frames_per_second_max=0; repeatable"))
+            .help_template(TEMPLATE)
     }
 
-    /// The options that were given, as assignments to the settings that they stand for.
-    fn assignments(&self) -> Vec<Assignment> {
-        let list = |items: &[String]| {
-            (!items.is_empty()).then(|| Value::List(items.iter().map(|item| Value::Text(item.clone())).collect()))
-        };
-        let text = |text: &Option<String>| text.clone().map(Value::Text);
-        let switch = |on: bool| on.then_some(Value::Bool(true));
-        // What is no number stays a text, so that the check says what is expected.
-        let number = |text: &Option<String>| {
-            text.as_ref().map(|text| text.parse().map_or_else(|_| Value::Text(text.clone()), Value::Number))
-        };
-        let given = [
-            ("listen", "--listen", list(&self.listen)),
-            ("policy_listen", "--policy-listen", text(&self.policy_listen)),
-            ("app", "--app", text(&self.app)),
-            ("frames", "--frames", text(&self.frames)),
-            ("framing", "--framing", text(&self.framing)),
-            ("echo", "--echo", switch(self.echo)),
-            ("allow_domain", "--allow-domain", list(&self.allow_domain)),
-            ("policy_file", "--policy-file", text(&self.policy_file)),
-            ("public_name", "--public-name", list(&self.public_name)),
-            ("public_port", "--public-port", number(&self.public_port)),
-            ("proxy", "--proxy", list(&self.proxy)),
-            ("content", "--content", text(&self.content)),
-            ("content_list", "--content-list", switch(self.content_list)),
-            ("ruffle", "--ruffle", text(&self.ruffle)),
-            ("flash_host", "--flash-host", list(&self.flash_host)),
-            ("in_memory", "--in-memory", switch(self.in_memory)),
-            ("trace", "--trace", switch(self.trace)),
-        ];
-        let assign = |(key, option, value): (&str, &'static str, Option<Value>)| {
-            Some(Assignment { key: key.to_owned(), value: value?, source: Source::Option(option) })
-        };
-        given.into_iter().filter_map(assign).collect()
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        ServeOptions::augment_args(command)
     }
+}
+
+impl FromArgMatches for ServeOptions {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<ServeOptions, clap::Error> {
+        Ok(ServeOptions {
+            given: DECLARED.iter().filter_map(|declared| assignment(declared, matches)).collect(),
+            config: matches.get_one::<PathBuf>("config").cloned(),
+            set: matches.get_many::<String>("set").into_iter().flatten().cloned().collect(),
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = ServeOptions::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// The option that gives a setting, if there is one. Values are checked with those of the configuration file, so they are
+/// texts here.
+fn option(declared: &Declared) -> Option<Arg> {
+    let (option, placeholder) = declared.usage.map(|usage| usage.split_once(' ').unwrap_or((usage, "")))?;
+    let mut help: String = declared.help.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
+    if let Some(default) = declared.default_shown().filter(|_| !help.contains("[default: ")) {
+        help.push_str(&format!(" [default: {default}]"));
+    }
+    let arg = Arg::new(declared.name).long(option.trim_start_matches('-')).help(help);
+    Some(match declared.form {
+        Form::Switch => arg.action(ArgAction::SetTrue),
+        Form::One | Form::Number => arg.value_name(placeholder),
+        Form::Many => arg.value_name(placeholder).action(ArgAction::Append),
+    })
+}
+
+/// The setting that was given with its option, if it was.
+fn assignment(declared: &Declared, matches: &ArgMatches) -> Option<Assignment> {
+    let (option, _) = declared.usage.map(|usage| usage.split_once(' ').unwrap_or((usage, "")))?;
+    let texts = || matches.get_many::<String>(declared.name).into_iter().flatten().cloned();
+    let value = match declared.form {
+        Form::Switch => matches.get_flag(declared.name).then_some(Value::Bool(true)),
+        Form::One => texts().next().map(Value::Text),
+        Form::Many => Some(Value::List(texts().map(Value::Text).collect())).filter(|_| texts().next().is_some()),
+        // What is no number stays a text, so that the check says what is expected.
+        Form::Number => texts().next().map(|text| text.parse().map_or(Value::Text(text), Value::Number)),
+    };
+    Some(Assignment { key: declared.name.to_owned(), value: value?, source: Source::Option(option) })
 }
 
 /// The options of `chat`.
@@ -316,7 +282,7 @@ pub(super) struct ConnectOptions {
     #[arg(long, value_name = "FRAMING", default_value = "nul", hide_possible_values = true)]
     pub(super) framing: ConnectFraming,
     /// Seconds without a frame after which it ends, once its input has ended
-    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = whole::<u64>(0..=86_400))]
     pub(super) wait: u64,
 }
 
@@ -349,10 +315,10 @@ pub(super) enum PolicyCommand {
         #[arg(value_name = "HOST")]
         host: String,
         /// The port to ask: 843, the port of the service itself, or another
-        #[arg(value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+        #[arg(value_name = "PORT", value_parser = whole::<u16>(1..=65_535))]
         port: u16,
         /// Seconds to wait for the connection, and for the answer; players give port 843 three
-        #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=3600))]
+        #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = whole::<u64>(1..=3_600))]
         timeout: u64,
     },
     /// Decide as a Flash Player would whether a SWF may connect to PORT of HOST, and say why
@@ -379,7 +345,7 @@ pub(super) struct CheckOptions {
     #[arg(value_name = "HOST")]
     pub(super) host: String,
     /// The port that the SWF would connect to
-    #[arg(value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(value_name = "PORT", value_parser = whole::<u16>(1..=65_535))]
     pub(super) port: u16,
     /// Where the SWF was loaded from: a domain, or the address of the SWF
     #[arg(long, value_name = "DOMAIN")]
@@ -394,9 +360,9 @@ pub(super) struct CheckOptions {
     #[arg(long)]
     pub(super) json: bool,
     /// The port that stands in for 843, to try a policy where nobody may listen there
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "PORT", value_parser = whole::<u16>(1..=65_535))]
     pub(super) master_port: Option<u16>,
     /// The port that stands in for 80, where players up to 8 ask for /crossdomain.xml
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "PORT", value_parser = whole::<u16>(1..=65_535))]
     pub(super) web_port: Option<u16>,
 }

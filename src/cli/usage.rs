@@ -5,9 +5,10 @@
 use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::config::nearest;
+use super::config::{nearest, one_of};
 use super::options::Options;
 use crate::exit_code::Failure;
+use crate::taken::Taken;
 
 /// Says in one sentence what is wrong with `arguments`.
 pub(super) fn failure(error: &clap::Error, arguments: &[String]) -> Failure {
@@ -28,12 +29,12 @@ pub(super) fn failure(error: &clap::Error, arguments: &[String]) -> Failure {
             if value.is_empty() {
                 format!("`{}` needs a value, as in `{argument}`", name_of(&argument))
             } else {
-                format!("`{}` takes {}, not `{value}`", name_of(&argument), command.expected(&argument, error))
+                format!("`{}` takes {}, not `{value}`", name_of(&argument), taken(error))
             }
         }
         ErrorKind::TooManyValues => format!("`{}` takes no value", name_of(&argument)),
         ErrorKind::InvalidUtf8 => "the arguments must be UTF-8".to_owned(),
-        _ => error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned(),
+        kind => kind.as_str().unwrap_or("the arguments cannot be understood").to_owned(),
     };
     Failure::usage(format!("{fault}; see `{} --help`", command.path))
 }
@@ -82,34 +83,13 @@ impl Addressed {
         let nearest = nearest(name, self.command.get_subcommands().map(clap::Command::get_name));
         format!("there is no command `{name}`; the nearest one is `{nearest}`")
     }
+}
 
-    /// What an option of this command takes.
-    fn expected(&self, argument: &str, error: &clap::Error) -> String {
-        let name = name_of(argument).trim_start_matches('-');
-        let choices = self
-            .command
-            .get_arguments()
-            .find(|known| match known.get_long() {
-                Some(long) => long == name,
-                None => known.get_value_names().is_some_and(|names| names.iter().any(|known| known.as_str() == name)),
-            })
-            .map(|known| known.get_possible_values())
-            .unwrap_or_default();
-        if choices.is_empty() {
-            // clap puts the reason behind the last colon: "invalid value 'x' for '--wait <SECONDS>': x is not in 0..=86400".
-            let text = error.to_string();
-            // What our own readers of values say there.
-            if let Some((_, taken)) = text.lines().next().and_then(|line| line.split_once(": it takes ")) {
-                return taken.to_owned();
-            }
-            return match text.lines().next().and_then(|line| line.split_once(" is not in ")) {
-                Some((_, range)) => {
-                    format!("a whole number in {}", range.replace("..=", " to ").replace("1..65536", "1 to 65535"))
-                }
-                None => "a whole number".to_owned(),
-            };
-        }
-        let choices: Vec<String> = choices.iter().map(|choice| format!("`{}`", choice.get_name())).collect();
-        choices.join(" or ")
+/// What the argument takes: its choices, or what its reader says.
+fn taken(error: &clap::Error) -> String {
+    if let Some(ContextValue::Strings(choices)) = error.get(ContextKind::ValidValue) {
+        return one_of(choices.iter().map(String::as_str));
     }
+    let says = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Taken>());
+    says.map_or_else(|| "something else".to_owned(), Taken::to_string)
 }

@@ -145,7 +145,7 @@ fn what_cannot_be_run_is_one_sentence_and_exit_code_2() {
         (&["bench"], "<ADDR> is missing"),
         (&["bench", "192.0.2.1:1024"], "192.0.2.1 is not this machine"),
         (&["bench", "a b"], "`a b` is no address; write HOST or HOST:PORT"),
-        (&["bench", "127.0.0.1:1", "fast"], "takes `throughput` or `latency`"),
+        (&["bench", "127.0.0.1:1", "fast"], "takes `throughput`, `latency`"),
         (&["bench", "127.0.0.1:1", "--payload", "5"], "`--payload` takes a whole number from 31 to 60000, not `5`"),
         (&["bench", "127.0.0.1:1", "--seconds", "0"], "`--seconds` takes a number from 0.1 to 3600, not `0`"),
         (&["bench", "127.0.0.1:1", "--senders", "101"], "101 senders are too many"),

@@ -99,10 +99,10 @@ fn every_wrong_argument_is_one_sentence_and_exit_code_2() {
         (&["connect"], "<ADDR> is missing; see `xmlsocket connect --help`"),
         (&["connect", "a:b"], "`a:b` is no address"),
         (&["connect", "a", "--framing", "tab"], "`--framing` takes `nul` or `line`, not `tab`"),
-        (&["connect", "a", "--wait", "long"], "`--wait` takes a whole number, not `long`"),
-        (&["connect", "a", "--wait", "90000"], "`--wait` takes a whole number in 0 to 86400, not `90000`"),
+        (&["connect", "a", "--wait", "long"], "`--wait` takes a whole number from 0 to 86400, not `long`"),
+        (&["connect", "a", "--wait", "90000"], "`--wait` takes a whole number from 0 to 86400, not `90000`"),
         (&["policy", "fetch", "a"], "<PORT> is missing; see `xmlsocket policy fetch --help`"),
-        (&["policy", "fetch", "a", "0"], "`PORT` takes a whole number in 1 to 65535, not `0`"),
+        (&["policy", "fetch", "a", "0"], "`PORT` takes a whole number from 1 to 65535, not `0`"),
         (&["policy", "check", "a", "1"], "--from <DOMAIN> is missing; see `xmlsocket policy check --help`"),
         (
             &["policy", "check", "a", "1", "--from", "b.test", "--player", "nine"],
@@ -112,7 +112,7 @@ fn every_wrong_argument_is_one_sentence_and_exit_code_2() {
         (&["policy", "check", "a", "1", "--from", "b.test", "--load-policy", "b.test"], "`--load-policy`: "),
         (
             &["policy", "check", "a", "1", "--from", "b", "--master-port", "0"],
-            "takes a whole number in 1 to 65535, not `0`",
+            "takes a whole number from 1 to 65535, not `0`",
         ),
         (
             &["policy", "fetsh", "a", "1"],

@@ -20,8 +20,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("exit_code", &[]),
     ("printable", &[]),
     ("json", &[]),
+    ("taken", &[]),
     ("address", &["exit_code"]),
-    ("bench", &["exit_code", "printable", "json", "address"]),
+    ("bench", &["exit_code", "printable", "json", "address", "taken"]),
     (
         "cli",
         &[
@@ -36,6 +37,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "printable",
             "json",
             "address",
+            "taken",
             "bench",
         ],
     ),

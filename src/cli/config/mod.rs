@@ -1,8 +1,9 @@
-//! Defines [`Settings`], every setting with its value and where that was given, and [`Config`], what they amount to.
+//! The configuration: [`Settings`], every setting with its value and where that was given, and [`Config`], what they amount to.
 //!
 //! Knows: precedence (option, `--set`, file, default), which settings exclude each other.
 //! Must not know: sockets, threads, how a server is started.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -13,14 +14,19 @@ use xmlsocket::wire::Limits;
 // What a setting is given as, and where.
 mod value;
 
-// The table of all settings.
-mod keys;
+// What a setting can be.
+mod kind;
+
+// All settings, each declared once.
+mod settings;
 
 #[cfg(test)]
 mod tests;
 
-use keys::limit_key;
-pub(crate) use keys::nearest;
+use kind::FramesWanted;
+pub(crate) use kind::{App, Form, one_of};
+use settings::ListenerTable;
+pub(crate) use settings::{DECLARED, Declared, Setting, Settings, nearest};
 pub(crate) use value::{Assignment, Source, Value};
 use value::{read_file, read_set};
 
@@ -47,120 +53,56 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Every setting: its value and where it was given. All values have passed the checks of the table of settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Settings {
-    /// One for each key, in the order of the reference.
-    assignments: Vec<Assignment>,
-}
-
 impl Settings {
-    /// What is built in.
-    pub(crate) fn defaults() -> Settings {
-        Settings { assignments: keys::defaults() }
-    }
-
     /// Puts the sources together: options over `--set`s over the file over what is built in.
     pub(crate) fn load(
         file: Option<&Path>,
         sets: &[String],
         options: Vec<Assignment>,
     ) -> Result<Settings, ConfigError> {
-        let mut settings = Settings::defaults();
+        let mut settings = Settings::defaults()?;
         if let Some(path) = file {
             let name = path.display().to_string();
             let text = std::fs::read_to_string(path).map_err(|error| {
                 ConfigError::new(Source::Default, format!("cannot read the configuration {name}: {error}"))
             })?;
-            settings.assign_all(read_file(&name, &text)?)?;
+            read_file(&name, &text)?.into_iter().try_for_each(|assignment| settings.assign(assignment))?;
         }
-        settings.assign_all(sets.iter().map(|set| read_set(set)).collect::<Result<Vec<_>, _>>()?)?;
-        settings.assign_all(options)?;
+        sets.iter().try_for_each(|set| settings.assign(read_set(set)?))?;
+        options.into_iter().try_for_each(|option| settings.assign(option))?;
         settings.settle_listeners();
         Ok(settings)
-    }
-
-    fn assign_all(&mut self, assignments: Vec<Assignment>) -> Result<(), ConfigError> {
-        for assignment in assignments {
-            // An empty `[limits]` says nothing, and is no mistake.
-            if assignment.key == "limits" && assignment.value == Value::Table(Vec::new()) {
-                continue;
-            }
-            let checked = keys::check(assignment)?;
-            if let Some(place) = self.assignments.iter_mut().find(|known| known.key == checked.key) {
-                *place = checked;
-            }
-        }
-        Ok(())
     }
 
     /// `listen` and `listener` are one setting in two forms: both count when they come from the same source,
     /// otherwise the one of the stronger source replaces the other.
     fn settle_listeners(&mut self) {
-        let source = |key: &str| self.assignment(key).source.clone();
-        let (listen, listener) = (source("listen"), source("listener"));
-        let (loser, winner) = match listen.rank().cmp(&listener.rank()) {
-            std::cmp::Ordering::Less => ("listen", listener),
-            std::cmp::Ordering::Greater => ("listener", listen),
-            std::cmp::Ordering::Equal => return,
-        };
-        if let Some(place) = self.assignments.iter_mut().find(|known| known.key == loser) {
-            *place = Assignment { value: Value::List(Vec::new()), source: winner, ..place.clone() };
+        let none = Value::List(Vec::new());
+        match self.listen.source.rank().cmp(&self.listener.source.rank()) {
+            Ordering::Less => {
+                self.listen = Setting { value: Vec::new(), written: none, source: self.listener.source.clone() };
+            }
+            Ordering::Greater => {
+                self.listener = Setting { value: Vec::new(), written: none, source: self.listen.source.clone() };
+            }
+            Ordering::Equal => {}
         }
     }
 
-    /// The assignment of a key that the table has.
-    fn assignment(&self, key: &str) -> &Assignment {
-        // Every key is there from the start, and nothing is ever taken away.
-        self.assignments.iter().find(|known| known.key == key).unwrap_or(&self.assignments[0])
-    }
-
-    fn text(&self, key: &str) -> &str {
-        match &self.assignment(key).value {
-            Value::Text(text) => text,
-            _ => "",
-        }
-    }
-
-    fn list(&self, key: &str) -> &[Value] {
-        items(&self.assignment(key).value)
-    }
-
-    fn number(&self, key: &str) -> u64 {
-        match self.assignment(key).value {
-            Value::Number(number) => number.unsigned_abs(),
-            _ => 0,
-        }
-    }
-
-    fn is_on(&self, key: &str) -> bool {
-        self.assignment(key).value == Value::Bool(true)
-    }
-
-    fn patterns(&self, key: &str) -> Vec<DomainPattern> {
-        self.list(key).iter().filter_map(as_text).filter_map(|text| text.parse().ok()).collect()
-    }
-
-    /// An error about the setting `key`, with its place.
-    fn error(&self, key: &str, sentence: impl Into<String>) -> ConfigError {
-        ConfigError::new(self.assignment(key).source.clone(), sentence)
-    }
-
-    /// The setting as TOML, each with its source: what `check-config` prints. Read back, it means the same.
+    /// The settings as TOML, each with its source: what `check-config` prints. Read back, they mean the same.
     pub(crate) fn to_toml(&self) -> String {
         let mut text = String::new();
-        let (limits, rest): (Vec<_>, Vec<_>) = self.assignments.iter().partition(|a| a.key.starts_with("limits."));
-        for assignment in rest.iter().filter(|assignment| assignment.key != "listener") {
-            push_line(&mut text, &assignment.key, assignment);
+        for (name, value, source) in self.entries().into_iter().filter(|(name, ..)| *name != "listener") {
+            push_line(&mut text, name, value, source);
         }
         text.push_str("\n[limits]\n");
-        for assignment in limits {
-            push_line(&mut text, assignment.key.trim_start_matches("limits."), assignment);
+        for (name, limit) in &self.limits {
+            push_line(&mut text, name, &limit.written, &limit.source);
         }
-        for listener in self.list("listener") {
+        for listener in items(&self.listener.written) {
             text.push_str("\n[[listener]]\n");
             for entry in entries(listener) {
-                push_line(&mut text, &entry.key, entry);
+                push_line(&mut text, &entry.key, &entry.value, &entry.source);
             }
         }
         text
@@ -199,15 +141,6 @@ pub(crate) struct ContentConfig {
     pub(crate) ruffle: Option<PathBuf>,
     /// The hosts, with ports, whose sockets are led here.
     pub(crate) flash_host: Vec<String>,
-}
-
-/// An application.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum App {
-    /// Rooms and people.
-    Chat,
-    /// Every frame to everybody else.
-    Relay,
 }
 
 impl fmt::Display for App {
@@ -249,149 +182,137 @@ impl Config {
     pub(crate) fn new(settings: &Settings) -> Result<Config, ConfigError> {
         let limits = limits(settings)?;
         let listeners = listeners(settings)?;
-        if !settings.is_on("in_memory") {
+        if !settings.in_memory.value {
             let sentence = "`in_memory = false` needs a database, which this version does not have; leave it out";
-            return Err(settings.error("in_memory", sentence));
+            return Err(settings.in_memory.error(sentence));
         }
-        let non_empty = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let policy_file = non_empty(settings.text("policy_file")).map(|file| beside(settings, "policy_file", &file));
-        if policy_file.is_some() && !settings.list("allow_domain").is_empty() {
+        let policy_file = file(&settings.policy_file);
+        if policy_file.is_some() && !settings.allow_domain.value.is_empty() {
             let sentence = "`policy_file` takes the place of `allow_domain`; write those domains into the file, or leave the file out";
-            return Err(settings.error("policy_file", sentence));
+            return Err(settings.policy_file.error(sentence));
         }
+        let policy_listen = settings.policy_listen.value.0.clone();
         Ok(Config {
             listeners,
-            policy_listen: non_empty(settings.text("policy_listen")),
-            allow_domain: settings.patterns("allow_domain"),
+            policy_listen: (!policy_listen.is_empty()).then_some(policy_listen),
+            allow_domain: settings.allow_domain.value.clone(),
             policy_file,
-            public_name: settings.patterns("public_name"),
+            public_name: settings.public_name.value.0.clone(),
             content: content(settings)?,
-            public_port: u16::try_from(settings.number("public_port")).ok().filter(|port| *port != 0),
-            name: settings.text("name").to_owned(),
-            trace: settings.is_on("trace"),
+            public_port: settings.public_port.value.0,
+            name: settings.name.value.clone(),
+            trace: settings.trace.value,
             limits,
         })
     }
 }
 
-fn content(settings: &Settings) -> Result<ContentConfig, ConfigError> {
-    let folder = |key: &str| {
-        let named = Some(settings.text(key)).filter(|name| !name.is_empty());
-        named.map(|name| beside(settings, key, name))
-    };
-    let folder_of_content = folder("content");
-    let needs_content = [
-        ("ruffle", folder("ruffle").is_some()),
-        ("flash_host", !settings.list("flash_host").is_empty()),
-        ("content_list", settings.is_on("content_list")),
-    ];
-    if let (None, Some((key, _))) = (&folder_of_content, needs_content.iter().find(|(_, is_set)| *is_set)) {
-        let sentence = format!("`{key}` says how Flash content is served, but `content` names no folder of it");
-        return Err(settings.error(key, sentence));
+impl<T> Setting<T> {
+    /// An error about the setting, with its place.
+    fn error(&self, sentence: impl Into<String>) -> ConfigError {
+        ConfigError::new(self.source.clone(), sentence)
     }
-    Ok(ContentConfig {
-        folder: folder_of_content,
-        list: settings.is_on("content_list"),
-        ruffle: folder("ruffle"),
-        flash_host: settings.list("flash_host").iter().filter_map(as_text).map(str::to_owned).collect(),
-    })
+}
+
+fn content(settings: &Settings) -> Result<ContentConfig, ConfigError> {
+    let Settings { content, content_list, ruffle, flash_host, .. } = settings;
+    let config = ContentConfig {
+        folder: file(content),
+        list: content_list.value,
+        ruffle: file(ruffle),
+        flash_host: flash_host.value.0.clone(),
+    };
+    let needs_content = [
+        ("ruffle", config.ruffle.is_some(), &ruffle.source),
+        ("flash_host", !config.flash_host.is_empty(), &flash_host.source),
+        ("content_list", config.list, &content_list.source),
+    ];
+    match needs_content.into_iter().find(|(_, is_set, _)| *is_set) {
+        Some((name, _, source)) if config.folder.is_none() => {
+            let sentence = format!("`{name}` says how Flash content is served, but `content` names no folder of it");
+            Err(ConfigError::new(source.clone(), sentence))
+        }
+        _ => Ok(config),
+    }
 }
 
 fn limits(settings: &Settings) -> Result<Limits, ConfigError> {
     let mut limits = Limits::default();
-    for name in Limits::NAMES {
-        let key = limit_key(name);
-        limits.set(name, settings.number(&key)).map_err(|error| settings.error(&key, error.to_string()))?;
+    for (name, limit) in &settings.limits {
+        limits.set(name, limit.value).map_err(|error| limit.error(error.to_string()))?;
     }
     if limits.outbox_bytes_max < limits.frame_bytes_max {
         let sentence = format!(
             "`limits.outbox_bytes_max` ({}) is less than `limits.frame_bytes_max` ({}), so one frame could close whoever gets it",
             limits.outbox_bytes_max, limits.frame_bytes_max
         );
-        let outbox_came_later = settings.assignment("limits.outbox_bytes_max").source.rank()
-            >= settings.assignment("limits.frame_bytes_max").source.rank();
-        let key = if outbox_came_later { "limits.outbox_bytes_max" } else { "limits.frame_bytes_max" };
-        return Err(settings.error(key, sentence));
+        // Whichever was given by the stronger source, and so came later.
+        let both = settings.limits.iter().filter(|(name, _)| matches!(*name, "frame_bytes_max" | "outbox_bytes_max"));
+        let source = both.map(|(_, limit)| &limit.source).max_by_key(|source| source.rank());
+        return Err(ConfigError::new(source.unwrap_or(&Source::Default).clone(), sentence));
     }
     Ok(limits)
 }
 
 fn listeners(settings: &Settings) -> Result<Vec<ListenerConfig>, ConfigError> {
     let mut listeners = Vec::new();
-    for address in settings.list("listen").iter().filter_map(as_text) {
-        let entry =
-            Assignment { key: "address".to_owned(), value: Value::Text(address.to_owned()), source: Source::Default };
-        listeners.push(listener(settings, &[entry])?);
+    for address in &settings.listen.value {
+        listeners.push(listener(settings, &address.0, &ListenerTable::default())?);
     }
-    for table in settings.list("listener") {
-        listeners.push(listener(settings, entries(table))?);
+    for table in &settings.listener.value {
+        let address = table.address.as_ref().map_or("", |address| &address.value.0);
+        listeners.push(listener(settings, address, table)?);
     }
     if listeners.is_empty() {
-        return Err(settings.error("listen", "`listen` is empty, so nobody could connect; name at least one address"));
+        return Err(settings.listen.error("`listen` is empty, so nobody could connect; name at least one address"));
     }
-    let echoes = settings.is_on("echo");
-    if echoes && listeners.iter().all(|listener| listener.app == App::Chat) {
+    if settings.echo.value && listeners.iter().all(|listener| listener.app == App::Chat) {
         let sentence = "`echo` is for relays: a chat always sends a message to its sender, too; leave it out";
-        return Err(settings.error("echo", sentence));
+        return Err(settings.echo.error(sentence));
     }
     Ok(listeners)
 }
 
 /// One listener: what its table says, otherwise what is said outside.
-fn listener(settings: &Settings, table: &[Assignment]) -> Result<ListenerConfig, ConfigError> {
-    let get = |key: &str| table.iter().find(|entry| entry.key == key);
-    let setting = |key: &str| get(key).unwrap_or_else(|| settings.assignment(key));
-    let word = |key: &str| as_text(&setting(key).value).unwrap_or_default();
-    let app = if word("app") == "relay" { App::Relay } else { App::Chat };
-    let framing = match word("framing") {
-        "line" => Framing::Line,
-        "stream" => Framing::Stream,
-        _ => Framing::Nul,
-    };
-    let frames = match (word("frames"), app) {
-        ("any", App::Relay) if framing == Framing::Stream => {
+fn listener(settings: &Settings, address: &str, table: &ListenerTable) -> Result<ListenerConfig, ConfigError> {
+    let app = table.app.as_ref().unwrap_or(&settings.app).value;
+    let framing = table.framing.as_ref().unwrap_or(&settings.framing).value;
+    let wanted = table.frames.as_ref().unwrap_or(&settings.frames);
+    let frames = match (wanted.value, app) {
+        (FramesWanted::Any, App::Relay) if framing == Framing::Stream => {
             let sentence =
                 "a stream is one XML document, so `frames` cannot be `any` there; leave it out, or say `xml`";
-            return Err(ConfigError::new(setting("frames").source.clone(), sentence));
+            return Err(wanted.error(sentence));
         }
-        _ if framing == Framing::Stream && app == App::Relay => Frames::Xml,
-        ("any", App::Chat) => {
+        (FramesWanted::Any, App::Chat) => {
             let sentence =
                 "a chat reads XML, so `frames` cannot be `any` there; leave it out, or take `app = \"relay\"`";
-            return Err(ConfigError::new(setting("frames").source.clone(), sentence));
+            return Err(wanted.error(sentence));
         }
-        ("xml", _) | (_, App::Chat) => Frames::Xml,
+        (FramesWanted::Xml, _) | (_, App::Chat) => Frames::Xml,
+        _ if framing == Framing::Stream => Frames::Xml,
         _ => Frames::Any,
     };
     Ok(ListenerConfig {
-        address: word("address").to_owned(),
+        address: address.to_owned(),
         app,
         frames,
         framing,
-        echo: app == App::Relay && setting("echo").value == Value::Bool(true),
-        policy: get("policy").is_none_or(|entry| entry.value == Value::Bool(true)),
-        http: setting("http").value == Value::Bool(true),
-        proxies: items(&setting("proxy").value)
-            .iter()
-            .filter_map(as_text)
-            .filter_map(|text| text.parse().ok())
-            .collect(),
+        echo: app == App::Relay && table.echo.as_ref().unwrap_or(&settings.echo).value,
+        policy: table.policy.as_ref().is_none_or(|policy| policy.value),
+        http: table.http.as_ref().unwrap_or(&settings.http).value,
+        proxies: table.proxy.as_ref().unwrap_or(&settings.proxy).value.clone(),
     })
 }
 
-/// A file that the configuration file names lies beside that file, unless its path begins at the root.
-fn beside(settings: &Settings, key: &str, file: &str) -> PathBuf {
-    match &settings.assignment(key).source {
-        Source::File { file: config, .. } => Path::new(config.as_ref()).parent().unwrap_or(Path::new("")).join(file),
-        _ => PathBuf::from(file),
-    }
-}
-
-fn as_text(value: &Value) -> Option<&str> {
-    match value {
-        Value::Text(text) => Some(text),
-        _ => None,
-    }
+/// A file, unless none is named. One that the configuration file names lies beside that file, unless its path begins at
+/// the root.
+fn file(setting: &Setting<String>) -> Option<PathBuf> {
+    let name = Some(&setting.value).filter(|name| !name.is_empty())?;
+    Some(match &setting.source {
+        Source::File { file: config, .. } => Path::new(config.as_ref()).parent().unwrap_or(Path::new("")).join(name),
+        _ => PathBuf::from(name),
+    })
 }
 
 fn items(value: &Value) -> &[Value] {
@@ -409,7 +330,7 @@ fn entries(value: &Value) -> &[Assignment] {
 }
 
 /// One line of TOML, its source as a comment.
-fn push_line(text: &mut String, key: &str, assignment: &Assignment) {
-    let line = format!("{key} = {}", assignment.value);
-    text.push_str(&format!("{line:<44} # {}\n", assignment.source));
+fn push_line(text: &mut String, key: &str, value: &Value, source: &Source) {
+    let line = format!("{key} = {value}");
+    text.push_str(&format!("{line:<44} # {source}\n"));
 }

@@ -27,13 +27,48 @@ fn text(text: &str) -> Value {
 fn the_reference_has_every_key_with_its_default() {
     let reference = include_str!("../../../docs/xmlsocket.default.toml");
     let read = read_file("docs/xmlsocket.default.toml", reference).unwrap();
-    let mut given: Vec<_> = read.into_iter().map(|a| keys::check(a).unwrap()).map(|a| (a.key, a.value)).collect();
+    let given: Vec<String> = read.iter().map(|assignment| assignment.key.clone()).collect();
+    let defaults = Settings::defaults().unwrap();
+    let limits = defaults.limits.iter().map(|(name, _)| format!("limits.{name}"));
     // A list of tables cannot be written empty and in its own form: the reference shows one in comments.
-    given.push(("listener".to_owned(), Value::List(Vec::new())));
-    let mut built_in: Vec<_> = keys::defaults().into_iter().map(|a| (a.key, a.value)).collect();
-    given.sort_by(|a, b| a.0.cmp(&b.0));
-    built_in.sort_by(|a, b| a.0.cmp(&b.0));
-    assert_eq!(given, built_in);
+    let names = DECLARED.iter().map(|declared| declared.name.to_owned()).filter(|name| name != "listener");
+    assert_eq!(given, names.chain(limits).collect::<Vec<_>>(), "all of them, in their order");
+    let mut settings = Settings::defaults().unwrap();
+    for assignment in read {
+        settings.assign(assignment).unwrap();
+    }
+    assert_eq!(without_sources(&settings), without_sources(&defaults));
+}
+
+/// What `check-config` prints, without where each value comes from.
+fn without_sources(settings: &Settings) -> Vec<String> {
+    let text = settings.to_toml();
+    text.lines().map(|line| line.split(" # ").next().unwrap_or_default().trim().to_owned()).collect()
+}
+
+#[test]
+fn the_reference_names_the_option_of_each_setting() {
+    let reference = include_str!("../../../docs/xmlsocket.default.toml");
+    for declared in DECLARED {
+        let Some((before, _)) = reference.split_once(&format!("\n{} = ", declared.name)) else {
+            assert_eq!(declared.name, "listener");
+            continue;
+        };
+        let described: String = before.rsplit("\n\n").next().unwrap_or_default().replace("\n#", "");
+        let option = declared.usage.map(|usage| usage.split(' ').next().unwrap_or_default());
+        match option {
+            Some(option) => {
+                assert_eq!(option, format!("--{}", declared.name.replace('_', "-")));
+                let repeatable = if declared.form == Form::Many { ", repeatable" } else { "" };
+                assert!(
+                    described.contains(&format!(" Option: {option}{repeatable}.")),
+                    "{}: {described}",
+                    declared.name
+                );
+            }
+            None => assert!(!described.contains("Option:"), "{}: {described}", declared.name),
+        }
+    }
 }
 
 #[test]
@@ -44,7 +79,7 @@ fn the_listener_that_the_reference_shows_is_one() {
         reference[start..].lines().filter_map(|line| line.strip_prefix("# ")).collect::<Vec<_>>().join("\n");
     let config = from_file(&example).unwrap();
     assert_eq!(config.listeners.len(), 1);
-    for key in ["address", "app", "frames", "framing", "echo", "policy", "http", "proxy"] {
+    for key in ListenerTable::NAMES {
         assert!(example.contains(&format!("\n{key} = ")), "{key}");
     }
 }
@@ -57,7 +92,7 @@ fn options_beat_sets_beat_the_file() {
     assert_eq!((config.name.as_str(), config.limits.rooms_max, config.limits.variables_max), ("set", 3, 1));
     let settings = with(file, &["app=chat"], vec![option("--app", "app", text("relay"))]).unwrap();
     assert_eq!(Config::new(&settings).unwrap().listeners[0].app, App::Relay);
-    assert_eq!(settings.assignment("app").source.to_string(), "--app");
+    assert_eq!(settings.app.source.to_string(), "--app");
 }
 
 #[test]
@@ -197,8 +232,8 @@ fn a_mistake_in_an_option_names_the_option() {
 #[test]
 fn a_policy_file_lies_beside_the_configuration_that_names_it() {
     let of = |source| {
-        let mut settings = Settings::defaults();
-        settings.assign_all(vec![Assignment { key: "policy_file".to_owned(), value: text("p.xml"), source }]).unwrap();
+        let mut settings = Settings::defaults().unwrap();
+        settings.assign(Assignment { key: "policy_file".to_owned(), value: text("p.xml"), source }).unwrap();
         Config::new(&settings).unwrap().policy_file.unwrap()
     };
     assert_eq!(of(Source::File { file: "/etc/chat/x.toml".into(), line: 1 }), Path::new("/etc/chat/p.xml"));

@@ -4,7 +4,7 @@
 
 use std::fmt::{self, Write};
 use std::ops::Range;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
@@ -46,7 +46,7 @@ pub(crate) enum Source {
     /// A line of the configuration file.
     File {
         /// The file's name.
-        file: Rc<str>,
+        file: Arc<str>,
         /// The line, counted from 1.
         line: usize,
     },
@@ -121,14 +121,14 @@ fn mark_as_set(value: &mut Value) {
 
 /// Turns parsed TOML into values whose places are known as lines.
 struct FileReader<'text> {
-    file: Rc<str>,
+    file: Arc<str>,
     text: &'text str,
 }
 
 impl FileReader<'_> {
     fn source(&self, span: &Range<usize>) -> Source {
         let before = self.text.as_bytes().get(..span.start).unwrap_or_default();
-        Source::File { file: Rc::clone(&self.file), line: memchr::memchr_iter(b'\n', before).count() + 1 }
+        Source::File { file: Arc::clone(&self.file), line: memchr::memchr_iter(b'\n', before).count() + 1 }
     }
 
     /// The entries of `table`, with those of tables in it, their keys joined by dots.
