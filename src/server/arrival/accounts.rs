@@ -25,8 +25,9 @@ const NETWORK_SHARE: u64 = 16;
 /// something takes tens of thousands of addresses a second.
 const ACCOUNTS_MAX: usize = 1 << 16;
 
-/// Accounts that are looked at for each connection that comes: more than come, so that they do not pile up.
-const LOOKS: usize = 2;
+/// Accounts that are looked at for each connection that comes: more than it brings, which are two, so that they do not
+/// pile up.
+const LOOKS: usize = 4;
 
 /// What the connections of an address have together.
 pub(in crate::server) struct Account {
