@@ -35,7 +35,7 @@ costs: ## the most expensive requests of the chat, measured on a release build
 	$(CARGO) test --release --locked --lib chat::costs -- --nocapture --test-threads=1
 
 memory: ## resident memory per connection, measured on the release build
-	$(CARGO) test --release --locked --test it memory -- --nocapture
+	$(CARGO) test --release --locked --test it memory:: -- --nocapture
 
 check: fmt lint features test doc smoke ## all that CI runs
 
