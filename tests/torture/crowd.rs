@@ -61,7 +61,8 @@ impl Crowd {
         let spawn = thread::Builder::new().name("crowd".to_owned());
         let thread = spawn.spawn(move || {
             // On Linux this is the thread's own: people come first on the processor that they share with it.
-            let _ = rustix::process::setpriority_process(None, 19);
+            let nice = rustix::process::getpriority_process(None).unwrap_or(0);
+            let _ = rustix::process::setpriority_process(None, nice.saturating_add(15).min(19));
             let mut driver = Driver::new(attack, to, count, told);
             driver.drive();
             driver.deeds

@@ -127,12 +127,12 @@ impl Row {
     }
 }
 
-/// The MiB that the default limits allow a server with so many connections: what each may have begun to say and not
-/// ended, what waits for it, what waits for the dispatcher, what was said, and what a connection costs at all.
+/// The MiB that the default limits allow a server with so many connections: what each costs at all, and may have begun to
+/// say and not ended; what waits for those who do not read, what waits for the dispatcher, what was said.
 fn memory_max(connections: u64) -> u64 {
     let limits = Limits::default();
-    let each = (CONNECTION_KIB << 10) + limits.frame_bytes_max + limits.outbox_bytes_max;
-    let shared = CHANNEL_BYTES_MAX as u64 + limits.history_total_bytes_max;
+    let each = (CONNECTION_KIB << 10) + limits.frame_bytes_max;
+    let shared = limits.outboxes_bytes_max + CHANNEL_BYTES_MAX as u64 + limits.history_total_bytes_max;
     PROGRAM_MIB + ((connections * each + shared) >> 20)
 }
 
