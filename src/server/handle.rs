@@ -28,7 +28,7 @@ impl Handle {
         &self.shared
     }
 
-    /// Gives `event` to the application's [`on_external`](Service::on_external). Never blocks.
+    /// Gives `event` to the application's [`on_external`](super::Service::on_external). Never blocks.
     ///
     /// # Errors
     /// Gives the event back when the channel is full (try again) or the server has stopped.
@@ -50,7 +50,7 @@ impl Handle {
     }
 
     /// Sets the limits: what one connection may do, for those that begin from now on; what holds for the server, at
-    /// once. The application is told ([`on_limits`](Service::on_limits)). Cannot fail and never blocks, however much the
+    /// once. The application is told ([`on_limits`](super::Service::on_limits)). Cannot fail and never blocks, however much the
     /// server has to do: that is when limits must be lowered.
     pub fn set_limits(&self, limits: Limits) {
         self.shared.outboxes.set_limits(&limits);
@@ -59,7 +59,7 @@ impl Handle {
         let _ = self.shared.inbox.try_send(Event::Wake);
     }
 
-    /// Makes the server stop; returns at once. [`Server::wait`] waits for it.
+    /// Makes the server stop; returns at once. [`Server::wait`](super::Server::wait) waits for it.
     pub fn shutdown(&self) {
         self.shared.begin_stop();
     }
