@@ -34,8 +34,8 @@
 //!
 //! Follow it by opening these files in this order:
 //!
-//! 1. `server/listener.rs` accepts; `server/seats.rs` says whether there is room.
-//! 2. `server/connection.rs` is the client's thread: `server/connection/arrival.rs` and `server/sniff.rs` find out what
+//! 1. `server/listener.rs` accepts; `server/arrival/seats.rs` says whether there is room.
+//! 2. `server/connection.rs` is the client's thread: `server/connection/arrival.rs` and `server/arrival/sniff.rs` find out what
 //!    it speaks, `server/intake.rs` reads.
 //! 3. `wire/frame.rs` cuts the stream at zero bytes; `wire/document.rs` parses a frame. Clients that send lines, elements or
 //!    messages are translated to and from that form in `server/framing/`, which a first reading may skip.

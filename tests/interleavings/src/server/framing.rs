@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::service::CloseReason;
+use super::closing::CloseReason;
 
 /// As the server's.
 pub(super) trait Encoder: Send + Sync {

@@ -7,12 +7,12 @@ use shuttle::rand::Rng;
 use shuttle::sync::mpsc::{Receiver, channel};
 use shuttle::thread::{self, JoinHandle};
 
+use super::arrival::first_bytes::FirstBytes;
 use super::batch::{Batch, Sending};
-use super::first_bytes::FirstBytes;
+use super::closing::CloseReason;
 use super::framing::{Marked, Reply};
 use super::link::Link;
 use super::outbox::{Outbox, Pushed};
-use super::service::CloseReason;
 use super::sync::{AtomicUsize, Ordering, let_time_pass, pause};
 use super::waiting::Outboxes;
 use crate::wire::{Frame, Limits};

@@ -7,7 +7,7 @@ use shuttle::rand::Rng;
 use shuttle::sync::atomic::AtomicBool;
 use shuttle::thread;
 
-use super::service::CloseReason;
+use super::closing::CloseReason;
 use super::sync::{AtomicUsize, Condvar, Mutex, Ordering, PoisonError};
 
 /// A client's socket.

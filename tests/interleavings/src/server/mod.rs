@@ -1,4 +1,4 @@
-//! The server as its model has it: in `sync`, `link`, `framing` and `service` stand stubs.
+//! The server as its model has it: in `sync`, `link`, `framing` and `closing` stand stubs.
 
 // The server's own files.
 #[allow(dead_code, reason = "the scenarios need a part of it")]
@@ -8,9 +8,6 @@ mod batch;
 #[path = "../../../../src/server/budget.rs"]
 mod budget;
 #[allow(dead_code, reason = "the scenarios need a part of it")]
-#[path = "../../../../src/server/first_bytes.rs"]
-mod first_bytes;
-#[allow(dead_code, reason = "the scenarios need a part of it")]
 #[path = "../../../../src/server/outbox.rs"]
 mod outbox;
 #[allow(dead_code, reason = "the scenarios need a part of it")]
@@ -18,9 +15,10 @@ mod outbox;
 mod waiting;
 
 // In the place of their neighbours.
+mod arrival;
+mod closing;
 mod framing;
 mod link;
-mod service;
 mod sync;
 
 // What is tried.
