@@ -174,9 +174,13 @@ impl Messages {
             self.is_open = *last != NUL;
         }
         let is_text = self.message.as_ref().is_some_and(|message| message.is_text);
-        if is_text && (!goes_on_as_text(&mut self.cut, &frames[start..]) || ends && !self.cut.is_empty()) {
-            frames.truncate(start);
-            return Err(Fault(NOT_UTF8, "a text message is UTF-8"));
+        if is_text {
+            let is_text_up_to = text_up_to(&mut self.cut, &frames[start..]);
+            if is_text_up_to.is_some() || ends && !self.cut.is_empty() {
+                // Frames that ended before it have come, whether they were handed on already or not.
+                frames.truncate(is_text_up_to.map_or(frames.len(), |length| start + length));
+                return Err(Fault(NOT_UTF8, "a text message is UTF-8"));
+            }
         }
         if !ends {
             return Ok(false);
@@ -246,26 +250,26 @@ fn unmask(bytes: &mut [u8], mask: &mut [u8; 4]) {
     mask.rotate_left(rest.len());
 }
 
-/// Whether text goes on with `bytes`, after `cut`, which has come of a character; that is then what has come of the next.
-fn goes_on_as_text(cut: &mut Vec<u8>, mut bytes: &[u8]) -> bool {
+/// Up to where text goes on with `bytes`, after `cut`, which has come of a character; `None` if all of it is text, and then
+/// `cut` is what has come of the next character.
+fn text_up_to(cut: &mut Vec<u8>, bytes: &[u8]) -> Option<usize> {
+    let mut rest = bytes;
     while !cut.is_empty() {
-        let [first, rest @ ..] = bytes else { return true };
+        let [first, after @ ..] = rest else { return None };
         cut.push(*first);
-        bytes = rest;
+        rest = after;
         match str::from_utf8(cut) {
             Ok(_) => *cut = Vec::new(),
-            Err(error) if error.error_len().is_some() => return false,
+            Err(error) if error.error_len().is_some() => return Some(0),
             Err(_) => {}
         }
     }
-    match str::from_utf8(bytes) {
-        Ok(_) => true,
-        Err(error) if error.error_len().is_some() => false,
-        Err(error) => {
-            cut.extend_from_slice(&bytes[error.valid_up_to()..]);
-            true
-        }
+    let error = str::from_utf8(rest).err()?;
+    if error.error_len().is_some() {
+        return Some(bytes.len() - rest.len() + error.valid_up_to());
     }
+    cut.extend_from_slice(&rest[error.valid_up_to()..]);
+    None
 }
 
 /// Whether a CLOSE may have this payload: nothing, or a code that may be sent and a text (RFC 6455 §7.4).

@@ -95,6 +95,18 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+#[test]
+fn frames_that_ended_before_what_is_no_text_have_come_in_whatever_pieces() {
+    for payload in [&b"a\0b\0\x80"[..], b"a\0b\0\xc3(", b"a\0b\0\xc3", b"a\0b\0\xe2\x82\0"] {
+        let stream = fragment(0x81, payload);
+        for length in 1..=stream.len() {
+            let heard = decode(&stream, &[length]);
+            assert!(heard.frames.starts_with(b"a\0b\0"), "{} in pieces of {length}", payload.escape_ascii());
+            assert_eq!(heard.frames.iter().filter(|byte| **byte == NUL).count(), 2, "{}", payload.escape_ascii());
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn a_stream_means_the_same_however_it_is_cut(
