@@ -17,7 +17,7 @@ use super::arrival::accounts::Account;
 use super::arrival::first_bytes::FirstBytes;
 use super::arrival::held::Arrival;
 use super::arrival::sniff::Speaks;
-use super::budget::Budget;
+use super::budget::Cost;
 use super::closing::CloseReason;
 use super::closing::linger::{linger, send_frame};
 use super::closing::refusal;
@@ -245,12 +245,12 @@ impl Connection {
             self.reply_with_policy();
             return Ok(());
         }
-        let cost = Budget::cost(match self.settings.frames {
-            Frames::Any => frame.len(),
+        let cost = match self.settings.frames {
+            Frames::Any => Cost::of_text(frame.len()),
             // An empty frame is a sign of life and nothing else.
             Frames::Xml if frame.is_empty() => return Ok(()),
-            Frames::Xml => Document::memory_bytes_max(&frame, self.nodes_max()),
-        });
+            Frames::Xml => Cost::of_document(Document::memory_bytes_max(&frame, self.nodes_max())),
+        };
         // Before it is parsed: thousands of threads may wait here.
         if !self.shared.budget.take(cost) {
             return Err(Box::new(CloseReason::Shutdown));

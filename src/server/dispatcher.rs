@@ -18,6 +18,7 @@ use log::{debug, error, info, warn};
 use super::STACK_BYTES;
 use super::arrival::held::Arrival;
 use super::arrival::threads::ThreadPermit;
+use super::budget::Handled;
 use super::builder::Ended;
 use super::closing::CloseReason;
 use super::closing::linger::LINGER;
@@ -126,7 +127,8 @@ impl<S: Service> Dispatcher<S> {
     fn handle_batch(&mut self, event: Event) {
         self.engine.now = read_clock();
         self.renew_limits();
-        let mut cost = self.handle(event);
+        let mut counted = Handled::default();
+        self.handle(event, &mut counted);
         let mut has_yielded = false;
         for handled in 1..BATCH_EVENTS_MAX {
             if self.engine.batch_len() >= BATCH_BYTES_MAX {
@@ -143,19 +145,19 @@ impl<S: Service> Dispatcher<S> {
                 }
                 Err(_) => break,
             };
-            cost += self.handle(event);
+            self.handle(event, &mut counted);
         }
-        self.shared.budget.give_back(cost);
+        self.shared.budget.give_back_all(&counted);
     }
 
-    /// Handles one event; gives what it counted in the budget.
-    fn handle(&mut self, event: Event) -> usize {
+    /// Handles one event; adds what it counted in the budget.
+    fn handle(&mut self, event: Event, counted: &mut Handled) {
         match event {
             Event::Message { id, message, cost } => {
                 if self.engine.is_open(id) {
                     self.guard(Some(id), |service, cx| service.on_message(cx, id, message));
                 }
-                return cost;
+                counted.add(cost);
             }
             Event::Opened(opened) => self.open(*opened),
             Event::Reply { id, frame, then_close } => {
@@ -172,7 +174,6 @@ impl<S: Service> Dispatcher<S> {
             Event::External(event) => self.guard(None, |service, cx| service.on_external(cx, event)),
             Event::Wake => self.renew_limits(),
         }
-        0
     }
 
     /// Hands new limits to the application. They do not come through the channel, which may be full.
@@ -441,8 +442,9 @@ impl<S: Service> Dispatcher<S> {
                 return;
             }
             let Ok(event) = self.inbox.try_recv() else { return };
-            let cost = self.handle(event);
-            self.shared.budget.give_back(cost);
+            let mut counted = Handled::default();
+            self.handle(event, &mut counted);
+            self.shared.budget.give_back_all(&counted);
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 
 use super::arrival::held::Arrival;
+use super::budget::Cost;
 use super::closing::CloseReason;
 use super::outbox::Outbox;
 use super::peer::{ConnectionId, Peer};
@@ -29,7 +30,7 @@ pub(super) enum Event {
         /// What.
         message: Message,
         /// What it counts in the [`Budget`](super::budget::Budget).
-        cost: usize,
+        cost: Cost,
     },
     /// A client's thread: an answer that needs no application (a refused frame, a late policy request).
     Reply {

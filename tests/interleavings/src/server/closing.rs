@@ -1,4 +1,4 @@
-//! In the place of what an application sees: why a link is given up.
+//! In the place of how connections end: why a link is given up.
 
 /// Some of the server's reasons.
 #[derive(Clone, Debug, PartialEq, Eq)]

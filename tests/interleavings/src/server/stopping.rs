@@ -9,7 +9,7 @@ use shuttle::rand::Rng;
 use shuttle::sync::mpsc::{Receiver, sync_channel};
 use shuttle::thread;
 
-use super::budget::Budget;
+use super::budget::{Budget, Cost};
 use super::sync::let_time_pass;
 use crate::wire::CHANNEL_BYTES_MAX;
 
@@ -22,8 +22,13 @@ const MESSAGES: usize = 3;
 /// Events that the channel holds.
 const EVENTS: usize = 2;
 
-/// What a message counts: two fit at a time.
-const COST: usize = CHANNEL_BYTES_MAX / 2;
+/// Room for what is not parsed, but what an event counts by itself.
+const ROOM: usize = CHANNEL_BYTES_MAX - 128;
+
+/// Messages of which so many fit at a time.
+fn cost(count: usize) -> Cost {
+    Cost::of_text(ROOM / count - 128)
+}
 
 /// Clients send while the server stops.
 pub fn stop() {
@@ -35,11 +40,11 @@ pub fn stop() {
             let (budget, inbox) = (Arc::clone(&budget), inbox.clone());
             thread::spawn(move || {
                 for _ in 0..MESSAGES {
-                    if !budget.take(COST) {
+                    if !budget.take(cost(2)) {
                         return;
                     }
                     // The end of the dispatcher frees who waits here.
-                    let _ = inbox.send(COST);
+                    let _ = inbox.send(cost(2));
                 }
             })
         })
@@ -50,7 +55,7 @@ pub fn stop() {
 }
 
 /// The dispatcher: it handles some events, and stops.
-fn dispatch(budget: &Budget, events: Receiver<usize>) {
+fn dispatch(budget: &Budget, events: Receiver<Cost>) {
     for _ in 0..shuttle::rand::thread_rng().gen_range(0..CLIENTS * MESSAGES) {
         let Ok(cost) = events.recv() else { return };
         budget.give_back(cost);
@@ -79,7 +84,7 @@ pub fn share() {
             thread::spawn(move || {
                 for message in 0..MESSAGES {
                     // One of them always wants more than there is: it is let in when nothing else is.
-                    let cost = if client == 0 { CHANNEL_BYTES_MAX + 1 } else { COST / (1 + message) };
+                    let cost = if client == 0 { Cost::of_text(CHANNEL_BYTES_MAX) } else { cost(2 + message) };
                     assert!(budget.take(cost), "nothing stops");
                     inbox.send(cost).unwrap();
                 }
@@ -92,5 +97,5 @@ pub fn share() {
     }
     clients.into_iter().for_each(|client| client.join().unwrap());
     // All of it is there again.
-    assert!(budget.take(CHANNEL_BYTES_MAX));
+    assert!(budget.take(cost(1)));
 }
