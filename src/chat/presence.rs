@@ -116,7 +116,7 @@ impl Chat {
     /// Somebody lost does not come back: the rooms that waited for their owner wait no longer.
     pub(super) fn give_up(&mut self, lost: &Lost) {
         for place in &lost.places {
-            if let Some(room) = self.rooms.get_mut(&place.key).filter(|room| room.is_of(place)) {
+            if let Some(room) = self.rooms.get_mut(&place.key) {
                 room.give_up(lost.session);
             }
         }
