@@ -167,7 +167,7 @@ impl Read for Intake {
                         _ => return Ok(count),
                     }
                 }
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     if let Some(decoding) = &mut self.decoding {
                         decoding.feed(&[], took);
                     }
@@ -175,5 +175,28 @@ impl Read for Intake {
                 Err(error) => return Err(error),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn a_stream_goes_on_where_it_was_whatever_was_read_of_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let link = Arc::new(Link::new(listener.accept().unwrap().0));
+        let mut intake = Intake::new(link, b"abcdef".to_vec(), None, Some(Duration::from_secs(10)), Instant::now());
+        let mut bytes = [0; 2];
+        assert_eq!((intake.read(&mut bytes).unwrap(), bytes), (2, *b"ab"));
+        let mut intake = intake.resume(b"b");
+        client.write_all(b"g").unwrap();
+        let mut bytes = [0; 6];
+        intake.read_exact(&mut bytes).unwrap();
+        assert_eq!(bytes, *b"bcdefg");
     }
 }

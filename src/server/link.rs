@@ -3,7 +3,7 @@
 //!
 //! Knows: the socket, the last sign of life, why it was given up. Must not know: frames, order, limits.
 
-use std::io::{self, IoSlice, Read};
+use std::io::{self, ErrorKind, IoSlice, Read};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -109,19 +109,19 @@ impl Link {
 
     /// Sends as much of `bytes` as fits into the system's buffer; never waits. `WouldBlock` when nothing fits.
     pub(super) fn try_send(&self, bytes: &[u8]) -> io::Result<usize> {
-        retry(|| send(&self.stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL))
+        retry(|| Ok(send(&self.stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?))
     }
 
     /// As [`try_send`](Link::try_send), of `header` and then `bytes`, which leave together.
     pub(super) fn try_send_both(&self, header: &[u8], bytes: &[u8]) -> io::Result<usize> {
         let both = [IoSlice::new(header), IoSlice::new(bytes)];
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        retry(|| sendmsg(&self.stream, &both, &mut SendAncillaryBuffer::default(), flags))
+        retry(|| Ok(sendmsg(&self.stream, &both, &mut SendAncillaryBuffer::default(), flags)?))
     }
 
     /// Sends some of `bytes`, waiting for room. `WouldBlock` when the write timeout passed without one byte.
     pub(super) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        retry(|| send(&self.stream, bytes, SendFlags::NOSIGNAL))
+        retry(|| Ok(send(&self.stream, bytes, SendFlags::NOSIGNAL)?))
     }
 
     /// Sends all of `bytes`, waiting at most `timeout` for each step.
@@ -146,7 +146,7 @@ impl Link {
 
     /// Reads some bytes.
     pub(super) fn read(&self, bytes: &mut [u8]) -> io::Result<usize> {
-        (&self.stream).read(bytes)
+        retry(|| (&self.stream).read(bytes))
     }
 
     /// Acknowledges at once what has been read. Many clients write a frame and its zero byte in two pieces, and their system
@@ -203,11 +203,26 @@ impl Link {
     }
 }
 
-fn retry(mut send: impl FnMut() -> rustix::io::Result<usize>) -> io::Result<usize> {
+/// What `call` gives once no signal interrupts it.
+fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {
-        match send() {
-            Err(rustix::io::Errno::INTR) => {}
-            result => return result.map_err(io::Error::from),
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_signal_interrupts_goes_on_and_other_failures_are_handed_on() {
+        let mut results =
+            vec![Ok(3), Err(ErrorKind::WouldBlock), Err(ErrorKind::Interrupted), Err(ErrorKind::Interrupted)];
+        let mut call = || results.pop().expect("not asked again").map_err(io::Error::from);
+        assert_eq!(retry(&mut call).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert_eq!(retry(&mut call).unwrap(), 3);
     }
 }

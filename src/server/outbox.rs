@@ -159,7 +159,7 @@ impl Outbox {
     pub(super) fn ping(&self) -> Pushed {
         let mut state = self.lock();
         let ping = state.encoder.ping();
-        self.say(&mut state, ping)
+        ping.map_or(Pushed::Done, |ping| self.say(&mut state, ping))
     }
 
     fn say(&self, state: &mut State, bytes: &[u8]) -> Pushed {

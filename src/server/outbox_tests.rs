@@ -28,8 +28,8 @@ impl Encoder for Wordy {
 
     fn encode(&self, _frame: &[u8], _out: &mut Vec<u8>) {}
 
-    fn ping(&self) -> &'static [u8] {
-        b"ping"
+    fn ping(&self) -> Option<&'static [u8]> {
+        Some(b"ping")
     }
 
     fn goodbye(&self, _reason: &CloseReason) -> Vec<u8> {

@@ -101,3 +101,24 @@ impl ListenerSettings {
         self.proxies.iter().any(|network| network.contains(address))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::SiteControl;
+
+    #[test]
+    fn a_meta_policy_is_in_the_file_of_the_policy_port_alone() {
+        let policy: PolicySource = Arc::new(|_| {
+            let mut file = PolicyFile::default();
+            file.site_control = Some(SiteControl::MasterOnly);
+            file
+        });
+        let port = ListenerSettings::policy_port(Arc::clone(&policy));
+        let listener = ListenerSettings { policy: Some(policy), ..ListenerSettings::default() };
+        let local = SocketAddr::from(([127, 0, 0, 1], 1024));
+        assert_eq!(port.policy_at(local).unwrap().site_control, Some(SiteControl::MasterOnly));
+        assert_eq!(listener.policy_at(local).unwrap().site_control, None);
+        assert!(ListenerSettings::default().policy_at(local).is_none());
+    }
+}

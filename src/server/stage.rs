@@ -192,7 +192,9 @@ mod tests {
     struct Notes(Vec<String>);
 
     impl Service for Notes {
-        fn on_message(&mut self, _cx: &mut Context<'_>, _from: ConnectionId, _message: Message) {}
+        fn on_message(&mut self, cx: &mut Context<'_>, _from: ConnectionId, _message: Message) {
+            self.0.push(format!("one of {}", cx.connections()));
+        }
 
         fn on_external(&mut self, _cx: &mut Context<'_>, event: Box<dyn Any + Send>) {
             self.0.push(format!("external {:?}", event.downcast_ref::<u8>()));
@@ -206,8 +208,12 @@ mod tests {
     #[test]
     fn the_application_gets_what_threads_post_and_operators_set() {
         let mut stage = Stage::new(Notes::default());
+        let [ann, bob, eve] = [(); 3].map(|()| stage.open());
+        stage.say(ann, "<a/>");
+        stage.leave(bob, CloseReason::ByPeer);
+        stage.say(eve, "<a/>");
         stage.post(7_u8);
         stage.set_limits(&Limits { rooms_max: 3, ..Limits::default() });
-        assert_eq!(stage.service.0, ["external Some(7)", "rooms 3"]);
+        assert_eq!(stage.service.0, ["one of 3", "one of 2", "external Some(7)", "rooms 3"]);
     }
 }

@@ -226,8 +226,11 @@ mod tests {
         assert!(!waiting.has_room(100));
         assert_eq!(used(&outboxes), waiting.count());
         assert!(!outboxes.is_over() && !outboxes.is_to_shrink());
-        waiting.push_own(&[0; 1_501 - 6 * CHUNK_BYTES - 5]);
+        waiting.push_own(&[0; 1_500 - 6 * CHUNK_BYTES - 5]);
+        assert_eq!((used(&outboxes), outboxes.is_over(), outboxes.is_to_shrink()), (1_500, false, false));
+        let one = Kept::new(b"x", &outboxes);
         assert_eq!((used(&outboxes), outboxes.is_over(), outboxes.is_to_shrink()), (1_501, false, true));
+        drop(one);
         waiting.push_own(&[]);
         assert!(outboxes.is_over());
         drop(waiting);

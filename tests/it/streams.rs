@@ -2,8 +2,9 @@
 
 use std::io::Read;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crossbeam_channel::{Sender, unbounded};
+use crossbeam_channel::{Sender, bounded, unbounded};
 use xmlsocket::client::{Event, XmlStreams};
 use xmlsocket::server::{CloseReason, ConnectionId, Framing, Listener, ListenerSettings, Observer, Server};
 use xmlsocket::wire::StreamEvent;
@@ -164,6 +165,43 @@ fn who_does_not_begin_or_does_not_end_an_element_is_closed() {
     }
     let opened = running.notes.all().into_iter().filter(|note| matches!(note, Note::Opened(_))).count();
     assert_eq!(opened, 1, "the application hears of streams that have begun, and of no others");
+}
+
+#[test]
+fn what_a_framing_says_while_the_server_begins_to_stop_arrives_whole() {
+    const ROOTS: usize = 60;
+    let (entered, inside) = bounded(0);
+    let (leave, left) = bounded::<()>(0);
+    let mut probe = Probe::default();
+    probe.on_shutdown = Box::new(move |_, ()| {
+        entered.send(()).unwrap();
+        left.recv_timeout(DEADLINE).unwrap();
+    });
+    let mut running = setup().small_send_buffer().serve(probe);
+    let mut client = Client::with_small_buffer(running.address);
+    client.write(b"<r>");
+    hear(&mut client, "<r>");
+    let handle = running.server.handle();
+    handle.shutdown();
+    inside.recv_timeout(DEADLINE).unwrap();
+    // The client begins anew, and is answered by its own thread with more than the system takes: a writer is needed that
+    // the dispatcher has no time to start yet.
+    let root = format!("<r a='{}'>", "x".repeat(50_000));
+    (0..ROOTS).for_each(|_| client.write(root.as_bytes()));
+    client.write(b"<a/>");
+    running.notes.wait("all was read", |note| matches!(note, Note::FrameIn(..)).then_some(()));
+    leave.send(()).unwrap();
+    let (ended, end) = bounded(1);
+    let server = running.server;
+    std::thread::scope(|scope| {
+        scope.spawn(move || ended.send(server.wait()));
+        // Longer than the server waits for connections to which nothing is to be sent any more.
+        assert!(end.recv_timeout(Duration::from_millis(700)).is_err(), "it does not stop before the client has it all");
+        let rest = client.rest();
+        assert_eq!(rest.len(), ROOTS * root.len() + "</r>".len());
+        assert!(rest.ends_with(b"'></r>"));
+        end.recv_timeout(DEADLINE).unwrap();
+    });
 }
 
 #[test]

@@ -42,8 +42,8 @@ impl Encoder for Binary {
         crate::wire::end_frame(out);
     }
 
-    fn ping(&self) -> &'static [u8] {
-        &PING
+    fn ping(&self) -> Option<&'static [u8]> {
+        Some(&PING)
     }
 
     fn goodbye(&self, reason: &CloseReason) -> Vec<u8> {
@@ -65,8 +65,8 @@ impl Encoder for Texts {
         out.extend_from_slice(text.as_bytes());
     }
 
-    fn ping(&self) -> &'static [u8] {
-        &PING
+    fn ping(&self) -> Option<&'static [u8]> {
+        Some(&PING)
     }
 
     fn goodbye(&self, reason: &CloseReason) -> Vec<u8> {

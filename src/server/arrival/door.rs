@@ -129,7 +129,7 @@ impl Read for Visitor<'_> {
             }
             self.link.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
             match self.link.read(out) {
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 read => {
                     self.link.touch();
                     return read;

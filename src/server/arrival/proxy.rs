@@ -44,7 +44,7 @@ pub(in crate::server) enum NotProxied {
 pub(in crate::server) fn parse(bytes: &[u8]) -> Result<Option<(Header, usize)>, NotProxied> {
     let begins = |start: &[u8]| bytes.iter().zip(start).all(|(a, b)| a == b);
     if begins(V1_START) {
-        return if bytes.len() < V1_START.len() { Ok(None) } else { parse_v1(bytes) };
+        return bytes.get(V1_START.len()..).map_or(Ok(None), |_| parse_v1(bytes));
     }
     if begins(V2_SIGNATURE) {
         return if bytes.len() < V2_FIXED_BYTES { Ok(None) } else { parse_v2(bytes) };
@@ -253,6 +253,17 @@ mod tests {
             let followed = [&bytes[..], b"<login/>\0"].concat();
             assert_eq!(parse(&followed), Ok(Some((header, bytes.len()))), "{}", bytes.escape_ascii());
         }
+    }
+
+    #[test]
+    fn a_header_is_as_long_as_it_may_be_and_no_longer() {
+        let mut line = b"PROXY UNKNOWN ".to_vec();
+        line.resize(V1_BYTES_MAX - 1, b'a');
+        assert_eq!(parse(&line), Ok(None));
+        assert_eq!(parse(&[&line[..], b"a"].concat()), Err(NotProxied::Broken));
+        let rest = vec![0; V2_REST_BYTES_MAX + 1];
+        assert!(matches!(parse(&v2(0, 0, &rest[1..])), Ok(Some(_))));
+        assert_eq!(parse(&v2(0, 0, &rest)), Err(NotProxied::Broken));
     }
 
     #[test]

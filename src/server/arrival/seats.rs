@@ -289,10 +289,10 @@ mod tests {
         assert!(told.iter().all(|link| link.is_refused() && !link.is_dead()));
         drop(sat);
         assert_eq!((seats.taken(), seats.lock().refusals), (0, 0));
-        let (_, link) = sit(&seats, "192.0.2.1", &limits).unwrap();
-        assert!(seats.refuse(&link), "those places are free again, too");
+        let [(_, link), (_, other)] = [(); 2].map(|()| sit(&seats, "192.0.2.1", &limits).unwrap());
+        assert!(seats.refuse(&link) && seats.refuse(&other), "those places are free again, too");
         seats.close();
-        assert!(link.is_dead(), "a stop ends it");
+        assert!(link.is_dead() && other.is_dead(), "a stop ends both");
     }
 
     #[test]

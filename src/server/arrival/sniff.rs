@@ -17,7 +17,7 @@ pub(in crate::server) enum Speaks {
 }
 
 /// Bytes of an HTTP request line; a longer one is HTTP all the same.
-pub(in crate::server) const REQUEST_LINE_BYTES_MAX: usize = 8_192;
+const REQUEST_LINE_BYTES_MAX: usize = 8_192;
 
 /// Methods that are HTTP as soon as a target follows. Others may be somebody's text protocol: `SAY /hello`.
 const METHODS: [&[u8]; 10] =
@@ -25,6 +25,13 @@ const METHODS: [&[u8]; 10] =
 
 /// Characters of the longest method that is considered.
 const METHOD_BYTES_MAX: usize = 64;
+
+/// What a connection that began with `first` speaks, of whose frames may be that one has ended; `None` while that cannot be
+/// told, and what has come may still be the beginning of a frame.
+pub(in crate::server) fn spoken(first: &[u8], has_ended: bool, frame_bytes_max: u64) -> Option<Speaks> {
+    let is_frame = has_ended || first.len() as u64 > frame_bytes_max;
+    speaks(first).or(is_frame.then_some(Speaks::Frames))
+}
 
 /// What a connection that began with `first` speaks; `None` while that cannot be told.
 pub(in crate::server) fn speaks(first: &[u8]) -> Option<Speaks> {
@@ -96,6 +103,12 @@ mod tests {
         (b"GETTING better\0", Speaks::Frames),
         (b"GET\0", Speaks::Frames),
         (b"GET it\0", Speaks::Frames),
+        (b"GET hello\0", Speaks::Frames),
+        (b"GET httpd\0", Speaks::Frames),
+        (b"GET http:/\0", Speaks::Frames),
+        (b"GET https:/\0", Speaks::Frames),
+        (b"GET http://", Speaks::Http),
+        (b"GET https://", Speaks::Http),
         (b"GET / HTTP/1.1\r\n", Speaks::Http),
         (b"GET /\r\n", Speaks::Http),
         (b"HEAD /x HTTP/1.0\r\n", Speaks::Http),
@@ -119,6 +132,18 @@ mod tests {
                 assert!(early.is_none() || early == Some(*expected), "{} cut at {cut}", bytes.escape_ascii());
             }
         }
+    }
+
+    #[test]
+    fn what_has_ended_or_is_too_long_for_a_frame_is_no_beginning_of_a_request() {
+        assert_eq!(spoken(b"GE", false, 2), None);
+        assert_eq!(spoken(b"GE", false, 1), Some(Speaks::Frames));
+        assert_eq!(spoken(b"GE", true, 2), Some(Speaks::Frames));
+        assert_eq!(spoken(b"GET /", true, 2), Some(Speaks::Http));
+        let line = |bytes: usize| [b"ODD /", &vec![b'a'; bytes - 5][..]].concat();
+        assert_eq!(spoken(&line(REQUEST_LINE_BYTES_MAX - 1), false, u64::MAX), None);
+        assert_eq!(spoken(&line(REQUEST_LINE_BYTES_MAX - 1), true, u64::MAX), Some(Speaks::Frames));
+        assert_eq!(spoken(&line(REQUEST_LINE_BYTES_MAX), true, 1), Some(Speaks::Http));
     }
 
     #[test]

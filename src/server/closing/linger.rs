@@ -5,7 +5,6 @@
 //!
 //! Knows: the link, what it speaks. Must not know: the application.
 
-use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use super::super::arrival::no_seat::NoSeat;
@@ -74,9 +73,7 @@ pub(in crate::server) fn linger(link: &Link) {
             return;
         }
         match link.read(&mut scrap) {
-            Ok(0) => return,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(_) => return,
+            Ok(0) | Err(_) => return,
             Ok(_) => {}
         }
     }

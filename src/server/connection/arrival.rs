@@ -14,7 +14,7 @@ use log::info;
 use super::super::arrival::door::{Answer, Visitor};
 use super::super::arrival::first_bytes::FirstBytes;
 use super::super::arrival::proxy::{self, NotProxied};
-use super::super::arrival::sniff::{REQUEST_LINE_BYTES_MAX, Speaks, speaks};
+use super::super::arrival::sniff::{Speaks, speaks, spoken};
 use super::super::closing::CloseReason;
 use super::super::closing::linger::{LINGER, tell_no_seat};
 use super::super::closing::refusal;
@@ -39,13 +39,9 @@ impl Connection {
     pub(super) fn sniff(&mut self, first: &mut Vec<u8>) -> Result<(Speaks, Instant), Box<CloseReason>> {
         let begun = self.wait_for_first_byte(first)?;
         loop {
-            let ended = self.settings.framing.has_ended(first) && first.len() < REQUEST_LINE_BYTES_MAX;
-            match speaks(first) {
-                Some(what) => return Ok((what, begun)),
-                None if ended => return Ok((Speaks::Frames, begun)),
-                // Whatever it would have been: no zero byte came, and the frame is too long already.
-                None if first.len() as u64 > self.limits.frame_bytes_max => return Ok((Speaks::Frames, begun)),
-                None => {}
+            let has_ended = self.settings.framing.has_ended(first);
+            if let Some(what) = spoken(first, has_ended, self.limits.frame_bytes_max) {
+                return Ok((what, begun));
             }
             self.read_in_time(first, begun)?;
         }
@@ -115,12 +111,7 @@ impl Connection {
         self.link.set_read_timeout(timeout.map(|timeout| timeout.max(Duration::from_millis(1))))?;
         let length = first.len();
         first.resize(length + FIRST_BYTES, 0);
-        let read = loop {
-            match self.link.read(&mut first[length..]) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                read => break read,
-            }
-        };
+        let read = self.link.read(&mut first[length..]);
         first.truncate(length + read.as_ref().map_or(0, |read| *read));
         self.link.touch();
         read

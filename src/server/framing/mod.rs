@@ -149,15 +149,15 @@ pub trait Encoder: Send + Sync {
     /// Appends one frame as it travels. `frame` is without its zero byte.
     fn encode(&self, frame: &[u8], out: &mut Vec<u8>);
 
-    /// What asks the client for activity; empty where the framing has no way to.
-    fn ping(&self) -> &'static [u8] {
-        &[]
+    /// What asks the client for activity, if the framing has a way to.
+    fn ping(&self) -> Option<&'static [u8]> {
+        None
     }
 
     /// What a client is told, after its last frame, when the conversation ends; empty where the end of the connection says
     /// it.
     fn goodbye(&self, reason: &CloseReason) -> Vec<u8> {
-        Vec::new()
+        vec![]
     }
 }
 

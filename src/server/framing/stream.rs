@@ -187,8 +187,6 @@ impl Encoder for Inside {
     fn encode(&self, frame: &[u8], out: &mut Vec<u8>) {
         match element_alone(frame) {
             Some((name, element)) if name != self.root.name() => out.extend_from_slice(element.as_bytes()),
-            // Some keep links alive with them, and they say nothing.
-            None if frame.trim_ascii().is_empty() => {}
             _ => debug!("a frame is not sent to a client inside <{}>: it is no element there", self.root.name()),
         }
     }

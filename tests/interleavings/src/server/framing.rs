@@ -8,7 +8,7 @@ use super::closing::CloseReason;
 pub(super) trait Encoder: Send + Sync {
     fn header(&self, bytes: usize) -> Option<Header>;
     fn encode(&self, frame: &[u8], out: &mut Vec<u8>);
-    fn ping(&self) -> &'static [u8];
+    fn ping(&self) -> Option<&'static [u8]>;
     fn goodbye(&self, reason: &CloseReason) -> Vec<u8>;
 }
 
@@ -46,8 +46,8 @@ impl Encoder for Marked {
         unreachable!("frames travel as they are, behind a header");
     }
 
-    fn ping(&self) -> &'static [u8] {
-        b"?"
+    fn ping(&self) -> Option<&'static [u8]> {
+        Some(b"?")
     }
 
     fn goodbye(&self, _reason: &CloseReason) -> Vec<u8> {
