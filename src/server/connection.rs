@@ -417,11 +417,20 @@ impl Reading {
 #[inline(never)]
 fn grow(reader: &mut FrameReader<BufReader<Intake>>) {
     let buffer = reader.reader_mut();
-    if buffer.get_ref().filled && buffer.capacity() < BUSY_BUFFER_BYTES {
-        let capacity = buffer.capacity() * 4;
+    if buffer.get_ref().filled
+        && let Some(capacity) = larger(buffer.capacity())
+    {
         let unread = buffer.buffer().to_vec();
         let intake = buffer.get_mut().resume(&unread);
         *buffer = BufReader::with_capacity(capacity, intake);
+    }
+}
+
+/// The next larger buffer, unless this one is large enough.
+fn larger(capacity: usize) -> Option<usize> {
+    match capacity {
+        ..BUSY_BUFFER_BYTES => Some(capacity * 4),
+        _ => None,
     }
 }
 
@@ -442,9 +451,29 @@ fn read_failed(error: FrameError, partial: &[u8], nodes_max: u32) -> Box<CloseRe
 
 #[cfg(test)]
 mod tests {
-    use std::io;
+    use std::io::{self, Write};
+    use std::net::{TcpListener, TcpStream};
 
     use super::*;
+
+    #[test]
+    fn who_is_busy_gets_a_larger_buffer_and_no_frame_is_lost() {
+        assert_eq!([128, 8_192, BUSY_BUFFER_BYTES, 32_768].map(larger), [Some(512), Some(32_768), None, None]);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let link = Arc::new(Link::new(listener.accept().unwrap().0));
+        let frames: String = (0..2_000).map(|n| format!("frame {n}\0")).collect();
+        client.write_all(frames.as_bytes()).unwrap();
+        drop(client);
+        let intake = Intake::new(link, Vec::new(), None, None, Instant::now());
+        let mut reading = Reading::new(intake, &Limits::default(), None, 100);
+        for n in 0..2_000 {
+            assert_eq!(reading.next().unwrap().unwrap().bytes(), format!("frame {n}").as_bytes());
+            grow(&mut reading.reader);
+        }
+        assert!(reading.next().unwrap().is_none());
+        assert!(reading.reader.reader().capacity() > 8 * BUFFER_BYTES, "{}", reading.reader.reader().capacity());
+    }
 
     #[test]
     fn a_network_that_is_gone_is_not_a_frame_that_was_not_ended() {

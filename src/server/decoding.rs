@@ -112,8 +112,10 @@ impl Decoding {
     /// Reads no further while what is owed comes too fast.
     fn pay(&mut self, link: &Link) {
         let owed = std::mem::take(&mut self.owed);
-        while owed > 0
-            && let Err(wait) = self.bucket.take(owed, Instant::now())
+        if owed == 0 {
+            return;
+        }
+        while let Err(wait) = self.bucket.take(owed, Instant::now())
             && link.is_open()
         {
             thread::sleep(wait.min(NAP));

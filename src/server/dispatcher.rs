@@ -131,7 +131,8 @@ impl<S: Service> Dispatcher<S> {
         self.handle(event, &mut counted);
         let mut has_yielded = false;
         for handled in 1..BATCH_EVENTS_MAX {
-            if self.engine.batch_len() >= BATCH_BYTES_MAX {
+            // Whoever stops the server waits no longer than one event takes; what else waits is told apart there.
+            if self.engine.batch_len() >= BATCH_BYTES_MAX || self.shared.is_stopping() {
                 break;
             }
             let event = match self.inbox.try_recv() {

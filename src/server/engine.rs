@@ -452,3 +452,7 @@ impl Audience {
         Audience { members: Vec::new(), arrivals }
     }
 }
+
+#[cfg(test)]
+#[path = "engine_tests.rs"]
+mod tests;

@@ -56,3 +56,26 @@ impl Flooding {
         self.refusals > REFUSALS_MAX
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::super::arrival::accounts::Accounts;
+    use super::*;
+
+    #[test]
+    fn who_has_no_rate_is_not_bound_by_that_of_others_of_the_address() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let link = Link::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+        let limits = Limits { frames_per_second_per_address_max: 1, ..Limits::default() };
+        let account = Accounts::default().enter([192, 0, 2, 1].into(), &limits).unwrap();
+        let taken = |limits: &Limits| {
+            let mut flooding = Flooding::new(limits, Some(Arc::clone(&account)));
+            (0..100).filter(|_| flooding.take(1, &link).is_ok()).count()
+        };
+        assert_eq!(taken(&Limits { frames_per_second_max: 0, ..Limits::default() }), 100);
+        assert!(taken(&Limits::default()) < 10);
+        assert_eq!(taken(&Limits { frames_per_second_max: 0, ..Limits::default() }), 100);
+    }
+}

@@ -186,6 +186,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_ends_in_time_leaves_no_deadline_behind() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let server = listener.accept().unwrap().0;
+        let link = Arc::new(Link::new(server.try_clone().unwrap()));
+        let mut intake = Intake::new(link, Vec::new(), None, Some(Duration::from_secs(10)), Instant::now());
+        let mut read = |intake: &mut Intake| {
+            client.write_all(b"x").unwrap();
+            assert_eq!(intake.read(&mut [0]).unwrap(), 1);
+            server.read_timeout().unwrap().is_some()
+        };
+        assert!(!read(&mut intake), "nothing has begun");
+        intake.begin_frame();
+        assert!(read(&mut intake));
+        intake.end_frame();
+        assert!(!read(&mut intake));
+    }
+
+    #[test]
     fn a_stream_goes_on_where_it_was_whatever_was_read_of_it() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

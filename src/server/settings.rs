@@ -109,11 +109,8 @@ mod tests {
 
     #[test]
     fn a_meta_policy_is_in_the_file_of_the_policy_port_alone() {
-        let policy: PolicySource = Arc::new(|_| {
-            let mut file = PolicyFile::default();
-            file.site_control = Some(SiteControl::MasterOnly);
-            file
-        });
+        let policy: PolicySource =
+            Arc::new(|_| PolicyFile { site_control: Some(SiteControl::MasterOnly), ..PolicyFile::default() });
         let port = ListenerSettings::policy_port(Arc::clone(&policy));
         let listener = ListenerSettings { policy: Some(policy), ..ListenerSettings::default() };
         let local = SocketAddr::from(([127, 0, 0, 1], 1024));

@@ -1,6 +1,7 @@
 //! Every limit of the server, at it and one beyond it.
 
 use std::io::{ErrorKind, Read, Write};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -75,6 +76,23 @@ fn who_is_silent_is_asked_at_half_the_time_and_closed_at_the_end() {
     assert!(!running.notes.all().contains(&Note::Ended(alive_id)));
     alive.send("<a/>");
     while alive.frame() != "<a/>" {}
+}
+
+#[test]
+fn who_is_silent_is_asked_before_the_time_is_over() {
+    let ticks = Arc::new(AtomicU32::new(0));
+    let (ticked, asked) = (Arc::clone(&ticks), Arc::clone(&ticks));
+    let (ask, when) = crossbeam_channel::unbounded();
+    let mut probe = Probe::default();
+    probe.on_tick = Box::new(move |_, ()| {
+        ticked.fetch_add(1, Ordering::Relaxed);
+    });
+    probe.on_idle = Box::new(move |_, _| ask.send(asked.load(Ordering::Relaxed)).unwrap());
+    let mut running = Setup::new().limits(|limits| limits.idle_seconds_max = 4).serve(probe);
+    let _silent = running.join();
+    let since = ticks.load(Ordering::Relaxed);
+    let passed = when.recv_timeout(DEADLINE).unwrap() - since;
+    assert!((1..4).contains(&passed), "asked after {passed} seconds");
 }
 
 #[test]

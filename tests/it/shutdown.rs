@@ -102,6 +102,30 @@ fn what_was_posted_before_a_stop_is_handled_before_the_farewell() {
 }
 
 #[test]
+fn what_waits_longer_than_half_of_the_patience_is_not_handled_any_more() {
+    const EVENTS: usize = 1_000;
+    let (_never, nothing) = bounded::<()>(0);
+    let (entered, inside) = bounded(EVENTS);
+    let (leave, left) = bounded::<()>(0);
+    let mut probe = Probe::answering(move |_, _, _| left.recv_timeout(DEADLINE).unwrap());
+    probe.on_external = Box::new(move |_, _| {
+        entered.send(()).unwrap();
+        let _ = nothing.recv_timeout(Duration::from_millis(50));
+    });
+    let mut running = Setup::new().limits(|limits| limits.shutdown_seconds_max = 1).serve(probe);
+    let (mut client, _) = running.join();
+    client.send("<wait/>");
+    running.told.message();
+    let handle = running.server.handle();
+    (0..EVENTS).for_each(|n| handle.post(n).unwrap());
+    handle.shutdown();
+    leave.send(()).unwrap();
+    assert_eq!(running.server.wait(), Ended::Shutdown);
+    let handled = inside.try_iter().count();
+    assert!((1..=20).contains(&handled), "{handled} of {EVENTS}, each of which takes 50 ms");
+}
+
+#[test]
 fn whoever_waits_waits_to_the_end() {
     let mut running = Setup::new().serve(Probe::default());
     let (_client, id) = running.join();

@@ -26,7 +26,7 @@ pub(in super::super) fn encoder() -> Arc<dyn Encoder> {
 
 impl Encoder for AsTheyAre {
     fn header(&self, _bytes: usize) -> Option<Header> {
-        Some(Header::default())
+        Some(Default::default())
     }
 
     fn encode(&self, frame: &[u8], out: &mut Vec<u8>) {
