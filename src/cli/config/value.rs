@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::ConfigError;
 
-/// What a setting is given as. Not every value fits every setting: see [`keys`](super::keys).
+/// What a setting is given as. Not every value fits every setting: see `settings`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
     /// A string.
