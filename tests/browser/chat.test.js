@@ -220,6 +220,8 @@ test("the restart of the server is survived", async (context) => {
   await hears(ann, "welcome back");
   assert.deepEqual(await said(ann), ["before", "meanwhile", "welcome back"]);
   carl.close();
+  // Whether the page tried in the time without a server depends on how long that was; the browser says so if it did.
+  ann.complaints = ann.complaints.filter((complaint) => !complaint.includes("ERR_CONNECTION_REFUSED"));
   await leave(ann);
   assert.equal(await again.stop(), 0);
 });
